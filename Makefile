@@ -1,0 +1,107 @@
+# ccbt: a BitTorrent seedbox daemon for Linux.
+#
+#   make setup      install what a bare Debian 12 with a Swift toolchain lacks (quick when nothing is missing)
+#   make build      debug build of everything
+#   make release    optimised build of the programs, in .build/release
+#   make run        a daemon in the foreground, state in .run/ (ARGS='--listen 0.0.0.0:64122' adds options)
+#   make demo       the main job end to end, to look at: create, seed, download, verify, worker table
+#   make test       unit tests on io_uring and on epoll, 200 simulation seeds, slices of interop and chaos
+#   make sim        the deterministic simulator: SEED=n for one seed, SEEDS=n for the first n (200)
+#   make fuzz       every parser's fuzz target for TIME seconds each (600); TARGET=name for one
+#   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
+#   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
+#   make bench      throughput and CPU beside other clients (BENCH_DIR: folder of the measuring scripts)
+#   make protocol   IPC codecs, golden vectors and tables from protocol/*.schema
+#   make lint       format and tidy checks
+#   make format     apply the format
+#   make dist       the programs, unit file and sample configuration as dist/ccbt-VERSION.tar.gz
+#   make clean      remove what was built
+#
+# ARGS passes more options to the scripts: make interop ARGS='--clients aria2 --mib 64'.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup build release run demo test unit sim fuzz chaos interop bench protocol lint format dist clean slices
+
+# Cross-module optimisation makes small functions of the lower layers inline into the workers.
+RELEASE := -c release -Xswiftc -cross-module-optimization
+PYTHON := .venv/bin/python
+SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev python3-venv iproute2 util-linux
+COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker
+LIBTORRENT := 2.1.1
+PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery
+SEEDS ?= 200
+TIME ?= 600
+ARGS ?=
+BENCH_DIR ?= ../shared/bench
+
+setup:
+	@missing=$$(for p in $(SYSTEM) $(COUNTERPARTS); do \
+	    dpkg -s $$p 2>/dev/null | grep -q '^Status: install ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "setup: installing" $$missing; \
+	    sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	    $$sudo apt-get -qq -o DPkg::Lock::Timeout=500 update; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=500 install $$missing > /dev/null; \
+	fi
+	@$(PYTHON) -c 'import libtorrent; assert libtorrent.__version__.startswith("$(LIBTORRENT)")' 2>/dev/null || { \
+	    echo "setup: installing libtorrent $(LIBTORRENT) into .venv"; \
+	    python3 -m venv .venv; \
+	    .venv/bin/pip install -q --disable-pip-version-check libtorrent==$(LIBTORRENT); }
+
+build:
+	swift build
+
+release: setup
+	swift build $(RELEASE)
+
+run: release
+	.build/release/ccbtd --foreground --state-dir $(CURDIR)/.run $(ARGS)
+
+demo: release
+	$(PYTHON) Tests/Demo/demo.py $(ARGS)
+
+# One debug build serves both back-ends. The simulation's seeds run among the unit tests.
+test: setup
+	Tests/run-all
+
+unit:
+	CCBT_IO=uring CCBT_SIM_SEEDS=$(SEEDS) swift test
+	CCBT_IO=epoll CCBT_SIM_SEEDS=0 swift test --skip-build
+
+sim:
+	CCBT_SIM_SEED=$(or $(SEED),) CCBT_SIM_SEEDS=$(SEEDS) swift test --filter SimulationTests
+
+fuzz:
+	Tests/Fuzz/run "$(TIME)" $(TARGET)
+
+chaos: release
+	$(PYTHON) Tests/Chaos/chaos.py $(ARGS)
+
+interop: release
+	$(PYTHON) Tests/Interop/interop.py $(ARGS)
+
+bench: release
+	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)
+
+protocol:
+	python3 protocol/generate.py
+
+lint:
+	swift format lint --strict --recursive --parallel Sources Tests Package.swift
+	swift test --filter TidyTests
+
+format:
+	swift format --in-place --recursive --parallel Sources Tests Package.swift
+
+dist: release
+	@version=$$(.build/release/ccbt --version); name=ccbt-$$version; \
+	rm -rf dist/$$name; mkdir -p dist/$$name/bin; \
+	for p in $(PROGRAMS); do install -m 755 .build/release/$$p dist/$$name/bin/; strip dist/$$name/bin/$$p; done; \
+	cp -r deploy dist/$$name/; cp README.md LICENSE dist/$$name/; \
+	tar -C dist -czf dist/$$name.tar.gz $$name; \
+	echo "dist/$$name.tar.gz"
+
+clean:
+	rm -rf .build .build-fuzz dist .run

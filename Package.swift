@@ -1,0 +1,168 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// Layers from the one that knows nothing to the one that knows all. A target may use its own layer's
+// predecessors only; Tests/Tidy checks the arrows.
+//
+// CCBT_ONLY=PeerWireTests,SwarmTests keeps those targets and what they need, so that one part builds and
+// tests in seconds.
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+func layer(_ folder: String) -> (String, [Target.Dependency]) -> Target {
+    { name, dependencies in
+        .target(name: name, dependencies: dependencies, path: "Sources/\(folder)/\(name)", swiftSettings: strict)
+    }
+}
+
+func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(path)",
+        resources: [], swiftSettings: strict)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: "Sources/Programs/\(name)", swiftSettings: strict)
+}
+
+let system = layer("System"), primitives = layer("Primitives"), wire = layer("Wire")
+let engine = layer("Engine"), link = layer("Link"), workers = layer("Workers"), programs = layer("Programs")
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+var targets: [Target] = [
+    // System: what Linux gives; no BitTorrent word in it.
+    .target(
+        name: "CLinux", path: "Sources/System/CLinux", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2"])],
+        linkerSettings: [.linkedLibrary("uring")]),
+    .target(
+        name: "CHash", path: "Sources/System/CHash", cSettings: [.unsafeFlags(["-O3"])],
+        linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+        name: "CCurl", path: "Sources/System/CCurl", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2"])],
+        linkerSettings: [.linkedLibrary("curl")]),
+    system("LinuxIO", ["CLinux", "Primitives"]),
+    system("Observe", ["Primitives"]),
+
+    // Primitives: the nouns everybody shares, and the only unaligned loads.
+    primitives("Primitives", []),
+    primitives("ByteCodec", ["Primitives"]),
+
+    // Wire: bytes to values and back; pure.
+    wire("Bencode", ["Primitives", "ByteCodec"]),
+    wire("Metainfo", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
+    wire("PeerWire", ["Bencode", "Primitives", "ByteCodec"]),
+    wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
+
+    // Engine: decisions; pure; event + now in, effects out.
+    engine("Settings", ["Primitives"]),
+    engine("Buffers", ["Primitives"]),
+    engine("Swarm", ["PeerWire", "Buffers", "Primitives", "ByteCodec"]),
+    engine("Pieces", ["Primitives"]),
+    engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
+    engine("Catalog", ["Metainfo", "Primitives"]),
+    engine("Supervision", ["Primitives"]),
+
+    // Link: what both sides of a process boundary share.
+    link("IPC", ["Primitives", "ByteCodec"]),
+    link("BlockArena", ["Primitives"]),
+    link("Control", ["Primitives"]),
+
+    // Workers: shells; each owns one loop and one core.
+    workers("WorkerKit", ["IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
+    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Swarm", "PeerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers(
+        "DiskWorker",
+        ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers(
+        "DiscoveryWorker",
+        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CCurl", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers(
+        "SessionWorker",
+        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
+    workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
+
+    // Programs: one main each.
+    programs(
+        "CommandLine",
+        ["Control", "Metainfo", "Bencode", "CHash", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
+    program("ccbtd", ["Supervisor", arguments]),
+    program("ccbt-session", ["SessionWorker"]),
+    program("ccbt-peer", ["PeerWorker", "WorkerKit"]),
+    program("ccbt-disk", ["DiskWorker"]),
+    program("ccbt-discovery", ["DiscoveryWorker"]),
+    program("ccbt", ["CommandLine"]),
+    program("btbt", ["CommandLine"]),
+
+    // Tests mirror the layers.
+    .target(
+        name: "Simulator",
+        dependencies: ["Swarm", "Buffers", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
+        path: "Tests/Support/Simulator", swiftSettings: strict),
+    tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "Primitives"]),
+    tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
+    tests("BuffersTests", "Engine/Buffers", ["Buffers", "Primitives"]),
+    tests("SystemTests", "System/LinuxIO", ["LinuxIO", "Observe", "CLinux", "Primitives"]),
+    tests("LinkTests", "Link", ["IPC", "BlockArena", "Primitives", "ByteCodec"]),
+    tests("SettingsTests", "Engine/Settings", ["Settings", "Primitives"]),
+    tests("CatalogTests", "Engine/Catalog", ["Catalog", "Primitives"]),
+    tests("SessionWorkerTests", "Workers/Session", ["SessionWorker", "ccbt-session", "Control", "Catalog", "Settings", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Metainfo", "Bencode", "Primitives", "ByteCodec", grdb]),
+    tests("CHashTests", "System/CHash", ["CHash"]),
+    tests("BencodeTests", "Wire/Bencode", ["Bencode", "Primitives", "ByteCodec"]),
+    tests("MetainfoTests", "Wire/Metainfo", ["Metainfo", "Bencode", "CHash", "Primitives", "ByteCodec"]),
+    tests("SupervisionTests", "Engine/Supervision", ["Supervision", "Primitives"]),
+    .executableTarget(
+        name: "ccbt-testworker", dependencies: ["WorkerKit", "IPC", "LinuxIO", "Settings", "Primitives", "ByteCodec"], path: "Tests/Workers/TestWorker", swiftSettings: strict),
+    tests("SupervisorTests", "Workers/Supervisor", ["ccbtd", "ccbt-testworker", "Supervisor", "WorkerKit", "Supervision", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "BlockArena", "Primitives", "ByteCodec"]),
+    tests("TidyTests", "Tidy", []),
+    tests("TrackerWireTests", "Wire/TrackerWire", ["TrackerWire", "Bencode", "Primitives", "ByteCodec"]),
+    tests("DiscoveryTests", "Engine/Discovery", ["Discovery", "TrackerWire", "Supervision", "Primitives", "ByteCodec"]),
+    tests("DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
+    tests("PeerWireTests", "Wire/PeerWire", ["PeerWire", "Bencode", "Primitives", "ByteCodec"]),
+    tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Primitives", "ByteCodec"]),
+    tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
+    tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
+    tests("DiskWorkerTests", "Workers/Disk", ["DiskWorker", "Pieces", "BlockArena", "LinuxIO", "CLinux", "CHash", "Metainfo", "Bencode", "Primitives", "ByteCodec"]),
+]
+
+// The fuzzer's own main comes from libFuzzer, so an ordinary build cannot link it; Tests/Fuzz/run sets CCBT_FUZZ.
+if Context.environment["CCBT_FUZZ"] != nil {
+    targets.append(
+        .executableTarget(
+            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
+            path: "Tests/Fuzz", exclude: ["run"], sources: ["Fuzz.swift"], swiftSettings: strict))
+}
+
+if let only = Context.environment["CCBT_ONLY"] {
+    var keep: Set<String> = [], queue = only.split(separator: ",").map(String.init)
+    while let name = queue.popLast() {
+        guard keep.insert(name).inserted else { continue }
+        for dependency in targets.first(where: { $0.name == name })?.dependencies ?? [] {
+            switch dependency {
+            case .byNameItem(let other, _), .targetItem(let other, _): queue.append(other)
+            default: break
+            }
+        }
+    }
+    targets.removeAll { !keep.contains($0.name) }
+}
+
+let package = Package(
+    name: "ccbt",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: targets,
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu17
+)

@@ -1,0 +1,271 @@
+import Primitives
+
+/// The worker at the other end of a state edge.
+package enum CatalogLink: Hashable, Sendable {
+    case peer(UInt16)
+    case disk(UInt16)
+    case discovery
+}
+
+/// What workers are told of a torrent. The bits are those of the IPC vocabulary.
+package struct WorkerFlags: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let hasMetadata = WorkerFlags(rawValue: 1 << 0)
+    package static let isPrivate = WorkerFlags(rawValue: 1 << 1)
+    package static let paused = WorkerFlags(rawValue: 1 << 2)
+    package static let sequential = WorkerFlags(rawValue: 1 << 3)
+    package static let skipCheck = WorkerFlags(rawValue: 1 << 4)
+    package static let unclean = WorkerFlags(rawValue: 1 << 5)
+    package static let completed = WorkerFlags(rawValue: 1 << 6)
+}
+
+package struct DiskReport: Hashable, Sendable {
+    package enum Condition: UInt8, Hashable, Sendable, CaseIterable {
+        case queued = 0
+        case checking, ready, error, missing, moving, paused
+    }
+    package var condition: Condition
+    package var piecesHave: UInt32
+    package var bytesHave: UInt64
+    package var piecesChecked: UInt32
+    /// For the user; empty if no error.
+    package var message: String
+    package init(_ condition: Condition, piecesHave: UInt32 = 0, bytesHave: UInt64 = 0, piecesChecked: UInt32 = 0, message: String = "") {
+        self.condition = condition
+        self.piecesHave = piecesHave
+        self.bytesHave = bytesHave
+        self.piecesChecked = piecesChecked
+        self.message = message
+    }
+}
+
+package struct PeerReport: Hashable, Sendable {
+    package var torrent: TorrentID
+    /// Of the shard's present generation.
+    package var counters: TransferCounters
+    package var downRate: UInt64
+    package var upRate: UInt64
+    package var peers: UInt32
+    package var seeds: UInt32
+    package init(torrent: TorrentID, counters: TransferCounters, downRate: UInt64 = 0, upRate: UInt64 = 0, peers: UInt32 = 0, seeds: UInt32 = 0) {
+        self.torrent = torrent
+        self.counters = counters
+        self.downRate = downRate
+        self.upRate = upRate
+        self.peers = peers
+        self.seeds = seeds
+    }
+}
+
+package struct TrackerReport: Hashable, Sendable {
+    package var tier: UInt16
+    package var url: String
+    /// 0 not asked, 1 announcing, 2 working, 3 failing, 4 breaker open.
+    package var state: UInt8
+    package var startedSent: Bool
+    /// -1 unknown.
+    package var seeds: Int32
+    package var leechers: Int32
+    package var downloads: Int32
+    /// Seconds since 1970.
+    package var nextAnnounce: UInt64
+    package var message: String
+    package init(
+        tier: UInt16, url: String, state: UInt8 = 0, startedSent: Bool = false, seeds: Int32 = -1, leechers: Int32 = -1,
+        downloads: Int32 = -1, nextAnnounce: UInt64 = 0, message: String = ""
+    ) {
+        self.tier = tier
+        self.url = url
+        self.state = state
+        self.startedSent = startedSent
+        self.seeds = seeds
+        self.leechers = leechers
+        self.downloads = downloads
+        self.nextAnnounce = nextAnnounce
+        self.message = message
+    }
+}
+
+/// Where found peers come from; the raw values are those of the IPC vocabulary.
+package enum FoundSource: UInt8, Hashable, Sendable, CaseIterable {
+    case tracker = 0
+    case dht, pex, lsd, manual, incoming, magnet, resume
+    /// BEP 27: a private torrent takes peers from its trackers and the user only.
+    var isAllowedForPrivate: Bool { self == .tracker || self == .manual }
+}
+
+package struct NewTorrent: Hashable, Sendable {
+    package var facts: TorrentFacts
+    package var savePath: String
+    package var isPaused: Bool
+    package var isSequential: Bool
+    package var skipCheck: Bool
+    package var peers: [Endpoint]
+    package init(
+        facts: TorrentFacts, savePath: String, isPaused: Bool = false, isSequential: Bool = false, skipCheck: Bool = false, peers: [Endpoint] = []
+    ) {
+        self.facts = facts
+        self.savePath = savePath
+        self.isPaused = isPaused
+        self.isSequential = isSequential
+        self.skipCheck = skipCheck
+        self.peers = peers
+    }
+}
+
+/// A user's wish. Those that change what is stored are answered after the commit.
+package enum CatalogCommand: Hashable, Sendable {
+    case add(NewTorrent)
+    case pause(TorrentID)
+    case resume(TorrentID)
+    case remove(TorrentID, deleteData: Bool)
+    case move(TorrentID, savePath: String)
+    case addPeers(TorrentID, [Endpoint])
+    /// nil: back to the configuration's value. The limits are those that follow from it.
+    case set(key: String, value: String?, QueueLimits)
+    /// The shell got a magnet's metadata, stored the .torrent file and read it. Has no front end: token 0.
+    case metadata(TorrentID, TorrentFacts)
+    case recheck(TorrentID)
+    case announce(TorrentID)
+
+    var torrent: TorrentID? {
+        switch self {
+        case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .metadata(let id, _),
+            .recheck(let id), .announce(let id):
+            id
+        case .add, .set: nil
+        }
+    }
+}
+
+package enum CatalogRefusal: Error, Hashable, Sendable {
+    case notFound
+    case exists(InfoHash)
+    /// Another torrent writes that path, or the torrent's state forbids the wish.
+    case conflict(String)
+    case full
+    case badPath(String)
+    case noMetadata
+    case unavailable(String)
+    case storage(String)
+}
+
+package enum CatalogEvent: Sendable {
+    case command(token: UInt64, CatalogCommand)
+    /// The batch of ``CatalogCore/takeBatch(now:)`` is on disk.
+    case committed
+    /// Nothing of it is on disk.
+    case commitFailed(String)
+    case linkOpened(CatalogLink, Generation)
+    case linkClosed(CatalogLink)
+    case disk(TorrentID, DiskReport)
+    case durable(TorrentID, runs: [(first: UInt32, count: UInt32)], device: UInt16, correlation: UInt64)
+    case undurable(TorrentID, runs: [(first: UInt32, count: UInt32)])
+    case diskRemoved(TorrentID, message: String)
+    case diskMoved(TorrentID, savePath: String, message: String)
+    case peers(shard: UInt16, Generation, [PeerReport])
+    case peerFault(TorrentID, String)
+    case morePeersWanted(TorrentID)
+    case peersFound(TorrentID, FoundSource, [Endpoint])
+    case tracker(TorrentID, TrackerReport)
+    /// Metadata that arrived is of no use, in words for the user.
+    case unusable(TorrentID, String)
+    /// The configuration was read anew.
+    case limits(QueueLimits)
+    case draining
+}
+
+package struct PeerEntry: Hashable, Sendable {
+    package var shard: UInt16
+    package var torrent: TorrentID
+    package var facts: TorrentFacts
+    package var flags: WorkerFlags
+    package var device: UInt16
+    /// Bytes per second, 0 none.
+    package var downloadLimit: UInt64
+    package var uploadLimit: UInt64
+}
+package struct DiskEntry: Hashable, Sendable {
+    package var device: UInt16
+    package var torrent: TorrentID
+    package var infoHash: InfoHash
+    package var flags: WorkerFlags
+    package var savePath: String
+    /// Wire order. Empty: the files were never looked at; otherwise the pieces known to be on disk, maybe none.
+    package var durable: [UInt8]
+}
+package struct DiscoveryEntry: Hashable, Sendable {
+    package var torrent: TorrentID
+    package var facts: TorrentFacts
+    package var flags: WorkerFlags
+    package var trackers: [TrackerReport]
+    package var counters: DiscoveryTotals
+}
+package struct DiscoveryTotals: Hashable, Sendable {
+    package var torrent: TorrentID
+    package var downloaded: UInt64
+    package var uploaded: UInt64
+    package var left: UInt64
+}
+
+package enum CatalogEffect: Hashable, Sendable {
+    /// nil: done. The id is the torrent's, 0 for a command without one.
+    case answer(token: UInt64, TorrentID, CatalogRefusal?)
+    case peerAdd(PeerEntry)
+    case peerRemove(UInt16, TorrentID)
+    case peerFlags(UInt16, TorrentID, WorkerFlags)
+    case peersFound(UInt16, TorrentID, FoundSource, [Endpoint])
+    case peerReplayEnd(UInt16)
+    case diskAdd(DiskEntry)
+    case diskRemove(UInt16, TorrentID, deleteData: Bool)
+    case diskMove(UInt16, TorrentID, savePath: String)
+    case diskRecheck(UInt16, TorrentID)
+    case diskFlags(UInt16, TorrentID, WorkerFlags)
+    case diskReplayEnd(UInt16)
+    case durableStored(UInt16, TorrentID, correlation: UInt64)
+    case discoveryAdd(DiscoveryEntry)
+    case discoveryRemove(TorrentID)
+    case discoveryFlags(TorrentID, WorkerFlags)
+    case discoveryCounters([DiscoveryTotals])
+    case discoveryCompleted(TorrentID)
+    case announceNow(TorrentID)
+    case discoveryReplayEnd
+    case phaseChanged(TorrentID, TorrentPhase)
+    /// It left the catalogue; its stored files are no longer needed unless the hash was added again.
+    case removed(TorrentID, InfoHash)
+}
+
+/// What one transaction writes. `added` and `metadata` need their .torrent files on disk before the commit.
+package struct StoreBatch: Hashable, Sendable {
+    package var puts: [TorrentRecord] = []
+    package var deletes: [TorrentID] = []
+    package var durables: [Durable] = []
+    package var counters: [Counters] = []
+    package var settings: [Setting] = []
+    /// Tokens of the `add` commands within.
+    package var added: [UInt64] = []
+    /// Torrents whose metadata arrived.
+    package var metadata: [TorrentID] = []
+    package var nextID: UInt32 = 0
+    package init() {}
+
+    package struct Durable: Hashable, Sendable {
+        package var torrent: TorrentID
+        package var bytes: [UInt8]
+        package init(torrent: TorrentID, bytes: [UInt8]) { (self.torrent, self.bytes) = (torrent, bytes) }
+    }
+    package struct Counters: Hashable, Sendable {
+        package var torrent: TorrentID
+        package var counters: LifeCounters
+        package init(torrent: TorrentID, counters: LifeCounters) { (self.torrent, self.counters) = (torrent, counters) }
+    }
+    package struct Setting: Hashable, Sendable {
+        package var key: String
+        package var value: String?
+        package init(key: String, value: String?) { (self.key, self.value) = (key, value) }
+    }
+    package var isEmpty: Bool {
+        puts.isEmpty && deletes.isEmpty && durables.isEmpty && counters.isEmpty && settings.isEmpty
+    }
+}

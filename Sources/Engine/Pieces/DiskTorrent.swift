@@ -1,0 +1,141 @@
+import Primitives
+
+/// ```
+/// queued ─▶ opening ─▶ checkQueued ─▶ checking ─▶ ready
+///              └────────────(nothing to check)──────▲
+/// any ─▶ failed ──(retry, by itself)──▶ queued
+/// ready, failed, … ─▶ settling ──(nothing in flight)──▶ queued | moving | deleting | gone
+/// ```
+enum Phase: Equatable {
+    /// Waits for its turn to be looked at.
+    case queued
+    /// The shell reads its metainfo and looks at its files.
+    case opening
+    case checkQueued, checking
+    case ready
+    /// `fault` says why; looked at again at `retryAt`.
+    case failed
+    /// Takes nothing new; does `after` once nothing is in flight.
+    case settling
+    case moving, deleting
+}
+
+enum After: Equatable {
+    case recheck
+    case move(String)
+    case remove(deleteData: Bool)
+}
+
+/// A request that came before its torrent could be used.
+enum HeldRequest {
+    case store(StoreRequest)
+    case read(ReadRequest)
+}
+
+/// Invariants: durable ⊆ have ⊆ verified and written; bytesHave counts have; a row goes away only when inFlight is 0.
+struct DiskTorrent {
+    let id: TorrentID
+    var spec: TorrentSpec
+    var phase = Phase.queued
+    var after: After?
+    var layout: FileLayout?
+    /// st_dev that its files are on.
+    var volume: UInt64 = 0
+    /// Verified and written.
+    var have = Bitfield(count: 0)
+    /// Of these: synced, and told to the session.
+    var durable = Bitfield(count: 0)
+    var bytesHave: UInt64 = 0
+    /// What a sync in flight will make durable.
+    var syncing: Bitfield?
+    var syncAgain = false
+    /// Some of `have` was written by an earlier process: the next sync takes every file.
+    var syncAll = false
+    var isDirty = false
+    /// Jobs, syncs and other answers that the shell owes.
+    var inFlight = 0
+    var held: [HeldRequest] = []
+    /// What a check has yet to look at, where it is, how many it has looked at.
+    var wanted = Bitfield(count: 0)
+    var cursor = 0
+    var checked = 0
+    var checksInFlight = 0
+    /// The running check doubts everything: no request is held back for it.
+    var isFullCheck = false
+    var recheckAll = false
+    /// Files were gone: when they are back, every piece is hashed.
+    var recheckWhenBack = false
+    /// The session knew of no durable piece when it named the torrent: the files may still be there.
+    let isFresh: Bool
+    /// Known good from before a move.
+    var carry: Bitfield?
+    var fault: DiskFault?
+    var retryAt = Instant.never
+    /// Its volume refuses writes.
+    var isBlocked = false
+    var isFinished = false
+    var isChanged = false
+    /// The session named it since its edge opened.
+    var isNamed = true
+
+    init(id: TorrentID, spec: TorrentSpec) {
+        self.id = id
+        self.spec = spec
+        isFresh = spec.durable.isEmpty
+    }
+
+    var isComplete: Bool { layout != nil && have.isFull }
+
+    /// A verified piece that is on disk; true when it was not known before.
+    mutating func insert(_ piece: Int) -> Bool {
+        guard have.insert(piece), let layout else { return false }
+        bytesHave += UInt64(layout.geometry.length(of: PieceIndex(piece)))
+        return true
+    }
+    mutating func remove(_ piece: Int) {
+        guard have.remove(piece), let layout else { return }
+        bytesHave -= UInt64(layout.geometry.length(of: PieceIndex(piece)))
+    }
+    mutating func setHave(_ new: Bitfield) {
+        have = new
+        guard let layout else { return }
+        let size = UInt64(layout.geometry.pieceLength)
+        bytesHave = UInt64(new.setCount) * size
+        if new.count > 0, new[new.count - 1] {
+            bytesHave -= size - UInt64(layout.geometry.length(of: PieceIndex(new.count - 1)))
+        }
+    }
+
+    var report: TorrentReport {
+        let state: TorrentReport.State
+        switch phase {
+        case .queued, .opening:
+            state = fault.map { $0.kind == .missing || $0.kind == .changed ? .missing : .error } ?? .queued
+        case .checkQueued: state = .queued
+        case .checking: state = .checking
+        case .ready, .settling: state = isBlocked ? .error : spec.paused ? .paused : .ready
+        case .failed: state = fault?.kind == .missing || fault?.kind == .changed ? .missing : .error
+        case .moving: state = .moving
+        case .deleting: state = .queued
+        }
+        return TorrentReport(
+            state: state, piecesHave: UInt32(have.setCount), bytesHave: bytesHave, piecesChecked: UInt32(checked),
+            fault: fault)
+    }
+}
+
+extension FaultKind {
+    var unready: Unready {
+        switch self {
+        case .full, .readOnly: .diskFull
+        case .missing, .changed, .deviceMissing: .missingFiles
+        case .io, .permission, .badMetainfo, .pathConflict, .busy: .ioError
+        }
+    }
+    var storeFailure: StoreFailure {
+        switch self {
+        case .full, .readOnly: .diskFull
+        default: .ioError
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Primitives
+
+/// One file of a torrent as the disk sees it.
+package struct LayoutFile: Equatable, Sendable {
+    /// Path under the save folder, components joined by "/", already sanitised; begins with the torrent's name.
+    package let path: String
+    package let length: UInt64
+    /// BEP 47 padding: zeros that take part in the pieces and never reach the disk.
+    package let isPad: Bool
+    package let isExecutable: Bool
+    /// BEP 47 symbolic link: target path under the save folder; such a file has no payload.
+    package let linkTarget: String?
+
+    package init(path: String, length: UInt64, isPad: Bool = false, isExecutable: Bool = false, linkTarget: String? = nil) {
+        self.path = path
+        self.length = linkTarget == nil ? length : 0
+        self.isPad = isPad
+        self.isExecutable = isExecutable
+        self.linkTarget = linkTarget
+    }
+}
+
+/// A run of bytes of one piece in one file.
+package struct Extent: Equatable, Sendable {
+    package let file: FileIndex
+    package let fileOffset: UInt64
+    /// Where in the piece it begins, bytes.
+    package let pieceOffset: UInt32
+    package let length: UInt32
+    package let isPad: Bool
+    @inlinable package init(file: FileIndex, fileOffset: UInt64, pieceOffset: UInt32, length: UInt32, isPad: Bool) {
+        self.file = file
+        self.fileOffset = fileOffset
+        self.pieceOffset = pieceOffset
+        self.length = length
+        self.isPad = isPad
+    }
+}
+
+/// Where the bytes of each piece stand in the files.
+/// Invariant: the extents of all pieces cover every payload byte exactly once, in rising order.
+package struct FileLayout: Sendable {
+    package let geometry: PieceGeometry
+    package let files: [LayoutFile]
+    /// Offset in the torrent of each file's first byte, and the total at the end; non-falling.
+    package let starts: [UInt64]
+    /// Bytes that are on disk when all is there: pad files left out.
+    package let storedLength: UInt64
+
+    /// nil when the lengths overflow or do not make a geometry (``PieceGeometry``).
+    package init?(files: [LayoutFile], pieceLength: UInt32) {
+        var starts: [UInt64] = [], total: UInt64 = 0, stored: UInt64 = 0
+        starts.reserveCapacity(files.count + 1)
+        for file in files {
+            starts.append(total)
+            let (sum, overflow) = total.addingReportingOverflow(file.length)
+            // File offsets are signed 64-bit numbers for the kernel.
+            if overflow || sum > UInt64(Int64.max) { return nil }
+            total = sum
+            if !file.isPad { stored += file.length }
+        }
+        starts.append(total)
+        guard let geometry = PieceGeometry(totalLength: total, pieceLength: pieceLength) else { return nil }
+        self.geometry = geometry
+        self.files = files
+        self.starts = starts
+        storedLength = stored
+    }
+
+    /// The file that holds the byte at `offset` of the torrent: the last that starts at or before it and is not empty.
+    /// Needs offset < geometry.totalLength. O(log n).
+    package func file(at offset: UInt64) -> Int {
+        var low = 0, high = files.count  // the answer is in low ..< high
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if starts[middle] <= offset { low = middle } else { high = middle }
+        }
+        return low
+    }
+
+    /// Calls `body` for each extent of `length` bytes at `offset` of the torrent, in order; `pieceOffset` counts from
+    /// `offset`. Needs a range inside the torrent.
+    @inlinable package func forEachExtent(at offset: UInt64, length: UInt32, _ body: (Extent) -> Void) {
+        precondition(offset + UInt64(length) <= geometry.totalLength)
+        guard length > 0 else { return }
+        var at = offset
+        let end = at + UInt64(length)
+        var index = file(at: at)
+        while at < end {
+            let stop = min(end, starts[index + 1])
+            if stop > at {
+                body(Extent(
+                    file: FileIndex(index), fileOffset: at - starts[index], pieceOffset: UInt32(at - offset),
+                    length: UInt32(stop - at), isPad: files[index].isPad))
+                at = stop
+            }
+            index += 1
+        }
+    }
+
+    /// The extents of `length` bytes at `offset` of `piece`; `pieceOffset` counts from the piece's start.
+    package func extents(of piece: PieceIndex, offset: UInt32 = 0, length: UInt32? = nil) -> [Extent] {
+        let whole = geometry.length(of: piece), wanted = length ?? whole - offset
+        precondition(UInt64(offset) + UInt64(wanted) <= UInt64(whole))
+        var out: [Extent] = []
+        forEachExtent(at: geometry.offset(of: piece) + UInt64(offset), length: wanted) {
+            out.append(Extent(
+                file: $0.file, fileOffset: $0.fileOffset, pieceOffset: $0.pieceOffset + offset, length: $0.length, isPad: $0.isPad))
+        }
+        return out
+    }
+
+    /// The pieces that have a byte in `file`; empty for an empty file.
+    package func pieces(of file: Int) -> Range<Int> {
+        guard files[file].length > 0 else { return 0..<0 }
+        let size = UInt64(geometry.pieceLength)
+        return Int(starts[file] / size)..<Int((starts[file + 1] - 1) / size) + 1
+    }
+
+    /// Bytes of each file that lie in pieces of `have`. O(files + pieces).
+    package func bytesHave(_ have: Bitfield) -> [UInt64] {
+        var out = [UInt64](repeating: 0, count: files.count)
+        for (first, count) in have.runs {
+            let begin = UInt64(first) * UInt64(geometry.pieceLength)
+            let end = min(geometry.totalLength, UInt64(first + count) * UInt64(geometry.pieceLength))
+            var index = file(at: begin)
+            while index < files.count, starts[index] < end {
+                let low = max(begin, starts[index]), high = min(end, starts[index + 1])
+                if high > low { out[index] += high - low }
+                index += 1
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,146 @@
+import Primitives
+
+/// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
+/// enforces it, or when it names a feature that this build lacks and refuses to pretend otherwise.
+package enum OptionTable {
+    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + observability
+
+    package static func find(_ key: String) -> Option? { byKey[key] }
+    /// The option that an environment variable names; nil when it names none.
+    package static func find(environment name: String) -> Option? { byEnvironment[name] }
+    package static let sections: [String] = all.reduce(into: []) { if $0.last != $1.section { $0.append($1.section) } }
+
+    /// The known key with the fewest edits, when few enough to be a slip of the hand.
+    package static func nearest(to key: String) -> String? {
+        // A wrong section before a right name is the commonest slip and many edits away.
+        let name = key.split(separator: ".").last.map(String.init) ?? key
+        let same = all.filter { $0.name == name }
+        if same.count == 1 { return same[0].key }
+        let ranked = all.map { (key: $0.key, distance: editDistance($0.key, key)) }.min { $0.distance < $1.distance }
+        guard let ranked, ranked.distance <= max(2, key.utf8.count / 3) else { return nil }
+        return ranked.key
+    }
+
+    private static let byKey = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
+    private static let byEnvironment = Dictionary(uniqueKeysWithValues: all.map { ($0.environmentName, $0) })
+
+    // MARK: rows
+
+    private static let network: [Option] = [
+        integer("network.listen_port", 64122, 0...65535, "TCP port for incoming peers; 0 takes any free port"),
+        option("network.listen_interface", .address, .text("0.0.0.0"), "address to listen on; :: takes IPv6, and IPv4 as well"),
+        // One thread each; tables of the workers have 64 places.
+        integer("network.peer_shards", 1, 1...64, "peer worker processes; torrents are spread over them by info-hash"),
+        // One connection costs about 1 KiB in the shard and a descriptor; the unit file allows 65,536 of these.
+        integer("network.max_global_peers", 8000, 1...60000, "peer connections of all torrents together"),
+        integer("network.max_peers_per_torrent", 200, 1...10000, "peer connections of one torrent"),
+        // 40 Gbit/s x 50 ms = 250 MB in flight over a few hundred peers: 2,048 x 16 KiB = 32 MiB each is past any one peer.
+        integer("network.pipeline_max_depth", 512, 4...2048, "block requests outstanding at one peer; the depth follows rate x delay up to this"),
+        seconds("network.connection_timeout", 15, 1...300, "how long a TCP connect to a peer may take"),
+        seconds("network.handshake_timeout", 10, 1...60, "how long a peer may take for its handshake"),
+        // BEP 3: peers generally close after two minutes of silence.
+        seconds("network.keep_alive_interval", 100, 30...600, "silence after which a keep-alive is sent"),
+        seconds("network.peer_timeout", 150, 5...600, "silence after which a peer is dropped"),
+        integer("network.max_upload_slots", 32, 1...10000, "peers unchoked at once in one torrent, the optimistic one included"),
+        seconds("network.unchoke_interval", 10, 1...600, "how often the choker runs"),
+        seconds("network.optimistic_unchoke_interval", 30, 1...600, "how often the optimistic unchoke moves on"),
+        seconds("network.tracker_timeout", 30, 5...120, "how long an announce may take"),
+        seconds("network.tracker_connect_timeout", 10, 1...60, "how long a connection to a tracker may take"),
+        integer("network.tracker_connection_limit", 128, 1...4096, "announces under way at once"),
+        integer("network.tracker_connections_per_host", 8, 1...256, "of these, to one tracker host"),
+        absent("network.enable_utp", "uTP (BEP 29)"),
+    ]
+
+    private static let disk: [Option] = [
+        option(
+            "disk.download_dir", .path, .text(""), "where torrents go that are added without a save path; empty: a save path must be given",
+            needsRestart: false),
+        integer("disk.cache_size_mb", 256, 16...65536, "MiB of the piece buffers and block cache of each peer shard"),
+        option(
+            "disk.preallocate", .choice(["none", "sparse", "full", "fallocate"]), .text("sparse"),
+            "none: files grow; sparse: full length without blocks; full or fallocate: blocks reserved"),
+        integer("disk.workers", 1, 1...64, "disk worker processes; devices are spread over them"),
+        integer("disk.hash_workers", 0, 0...64, "threads that hash pieces; 0: one a core, at most 4"),
+        option("disk.direct_io", .boolean, .boolean(true), "O_DIRECT for whole aligned pieces where the file system takes it"),
+        option("disk.enable_io_uring", .boolean, .boolean(true), "io_uring where the kernel allows it; false: epoll and threads"),
+        seconds("disk.checkpoint_interval", 5, 0.5...3600, "longest time that a written piece stays unsynced"),
+        integer("disk.checkpoint_mib", 256, 1...65536, "MiB written that start a sync before the interval is over"),
+        integer("disk.read_ahead_kib", 1024, 0...16384, "KiB read at once when peers ask for blocks of a piece; 0: only what is asked"),
+    ]
+
+    private static let strategy: [Option] = [
+        option(
+            "strategy.piece_selection", .choice(["rarest_first", "sequential"]), .text("rarest_first"),
+            "order of pieces for torrents that were not added as sequential"),
+        option("strategy.endgame_threshold", .number(0.1...1), .number(0.95), "part of the pieces that must be there before the endgame may begin"),
+        integer("strategy.endgame_duplicates", 2, 1...10, "peers that one block is asked from in the endgame"),
+    ]
+
+    private static let discovery: [Option] = [
+        option("discovery.enable_http_trackers", .boolean, .boolean(true), "announce to http and https trackers"),
+        option("discovery.enable_udp_trackers", .boolean, .boolean(true), "announce to udp trackers (BEP 15)"),
+        seconds("discovery.tracker_announce_interval", 1800, 60...86400, "interval where a tracker names none"),
+        absent("discovery.enable_dht", "the DHT (BEP 5)"),
+        absent("discovery.enable_pex", "peer exchange (BEP 11)"),
+        absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
+    ]
+
+    // 40 Gbit/s is 4,882,813 KiB/s; ten times that bounds the arithmetic.
+    private static let limits: [Option] = [
+        integer("limits.global_down_kib", 0, 0...50_000_000, "KiB/s received by all torrents together; 0: no limit"),
+        integer("limits.global_up_kib", 0, 0...50_000_000, "KiB/s sent by all torrents together; 0: no limit"),
+        integer("limits.per_torrent_down_kib", 0, 0...50_000_000, "KiB/s received by one torrent; 0: no limit"),
+        integer("limits.per_torrent_up_kib", 0, 0...50_000_000, "KiB/s sent by one torrent; 0: no limit"),
+    ]
+
+    // A seedbox seeds everything that it holds: nothing is queued unless the user says so.
+    private static let queue: [Option] = [
+        option("queue.auto_manage_queue", .boolean, .boolean(true), "start and queue torrents by the limits below", needsRestart: false),
+        integer("queue.max_active_torrents", 0, 0...100_000, "torrents active at once; 0: no limit", needsRestart: false),
+        integer("queue.max_active_downloading", 0, 0...100_000, "of these, unfinished ones; 0: no limit", needsRestart: false),
+        integer("queue.max_active_seeding", 0, 0...100_000, "of these, finished ones; 0: no limit", needsRestart: false),
+    ]
+
+    private static let security: [Option] = [
+        Option(
+            key: "security.encryption_mode", kind: .choice(["disabled"]), standard: .text("disabled"),
+            doc: "peer connections are plain", needsRestart: true, absent: "message stream encryption")
+    ]
+
+    private static let observability: [Option] = [
+        option(
+            "observability.log_level", .choice(["debug", "info", "warning", "error"]), .text("info"),
+            "least severity that is logged")
+    ]
+
+    private static func option(_ key: String, _ kind: OptionKind, _ standard: OptionValue, _ doc: String, needsRestart: Bool = true) -> Option {
+        Option(key: key, kind: kind, standard: standard, doc: doc, needsRestart: needsRestart, absent: nil)
+    }
+    private static func integer(
+        _ key: String, _ standard: Int, _ range: ClosedRange<Int>, _ doc: String, needsRestart: Bool = true
+    ) -> Option {
+        option(key, .integer(range), .integer(standard), doc, needsRestart: needsRestart)
+    }
+    private static func seconds(_ key: String, _ standard: Double, _ range: ClosedRange<Double>, _ doc: String) -> Option {
+        option(key, .seconds(range), .number(standard), doc)
+    }
+    private static func absent(_ key: String, _ feature: String) -> Option {
+        Option(key: key, kind: .boolean, standard: .boolean(false), doc: "\(feature): not in this build", needsRestart: true, absent: feature)
+    }
+}
+
+/// Levenshtein's distance in bytes. Needs short texts: its cost is their product.
+func editDistance(_ a: String, _ b: String) -> Int {
+    let a = Array(a.utf8.prefix(128)), b = Array(b.utf8.prefix(128))
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let above = row[j + 1]
+            row[j + 1] = x == y ? diagonal : 1 + min(diagonal, above, row[j])
+            diagonal = above
+        }
+    }
+    return row[b.count]
+}

@@ -1,0 +1,85 @@
+import Primitives
+
+/// Texts made from ``OptionTable``, so that they cannot drift from it.
+package enum SettingsListing {
+    /// A configuration file in TOML with every option commented out at its default.
+    package static var sampleTOML: String {
+        var out = """
+            # Configuration of ccbtd. Every option stands here, commented out, with its default.
+            # Each can also be set in the environment: network.listen_port is CCBT_NETWORK_LISTEN_PORT.
+            # Order of precedence: defaults, this file, environment, command line.
+
+            """
+        for section in OptionTable.sections {
+            out += "\n[\(section)]\n"
+            for option in OptionTable.all where option.section == section {
+                out += "\n# \(capitalised(option.doc)).\n"
+                if option.absent == nil {
+                    let limits = option.kind.limits
+                    out += "# \(capitalised(option.kind.noun))\(limits.isEmpty ? "" : ": \(limits)"). "
+                    out += option.needsRestart ? "A change needs a restart.\n" : "A change applies at once.\n"
+                } else {
+                    out += "# No other value is accepted.\n"
+                }
+                out += "# \(option.name) = \(toml(option.standard))\n"
+            }
+        }
+        return out
+    }
+
+    /// The options as a JSON Schema (draft 2020-12): an object of section objects.
+    package static var jsonSchema: String {
+        var sections: [String] = []
+        for section in OptionTable.sections {
+            let rows = OptionTable.all.filter { $0.section == section }.map { "\(json($0.name)):\(schema($0))" }
+            sections.append(
+                "\(json(section)):{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\(rows.joined(separator: ","))}}")
+        }
+        return "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\","
+            + "\"additionalProperties\":false,\"properties\":{\(sections.joined(separator: ","))}}"
+    }
+
+    private static func schema(_ option: Option) -> String {
+        var parts: [String] = []
+        if option.absent != nil {
+            parts.append("\"const\":\(json(option.standard))")
+        } else {
+            switch option.kind {
+            case .integer(let range):
+                parts.append("\"type\":\"integer\",\"minimum\":\(range.lowerBound),\"maximum\":\(range.upperBound)")
+            case .number(let range), .seconds(let range):
+                parts.append("\"type\":\"number\",\"minimum\":\(decimal(range.lowerBound)),\"maximum\":\(decimal(range.upperBound))")
+            case .boolean: parts.append("\"type\":\"boolean\"")
+            case .choice(let words): parts.append("\"enum\":[\(words.map { json($0) }.joined(separator: ","))]")
+            case .text(let n): parts.append("\"type\":\"string\",\"maxLength\":\(n)")
+            case .address, .path: parts.append("\"type\":\"string\"")
+            case .list(let n): parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(n)")
+            }
+        }
+        parts.append("\"default\":\(json(option.standard))")
+        parts.append("\"description\":\(json(option.doc))")
+        parts.append("\"x-environment\":\(json(option.environmentName))")
+        parts.append("\"x-needs-restart\":\(option.needsRestart)")
+        return "{\(parts.joined(separator: ","))}"
+    }
+
+    private static func toml(_ value: OptionValue) -> String { json(value) }
+
+    private static func json(_ value: OptionValue) -> String {
+        switch value {
+        case .integer, .number, .boolean: value.text
+        case .text(let s): json(s)
+        case .list(let items): "[\(items.map { json($0) }.joined(separator: ", "))]"
+        }
+    }
+    /// Table texts are printable ASCII; only these two need an escape (the same in JSON and TOML).
+    private static func json(_ s: String) -> String {
+        var out = "\""
+        for character in s {
+            if character == "\"" || character == "\\" { out.append("\\") }
+            out.append(character)
+        }
+        return out + "\""
+    }
+    private static func capitalised(_ s: String) -> String { s.prefix(1).uppercased() + s.dropFirst() }
+}

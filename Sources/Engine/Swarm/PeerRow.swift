@@ -1,0 +1,173 @@
+import PeerWire
+import Primitives
+
+/// One connection. About 700 bytes; its request ring and bitfield come on top when they are needed.
+struct PeerRow {
+    /// free → dialling → handshaking → open → closing → free; accepted ones begin at handshaking.
+    enum Stage: UInt8 { case free, dialling, handshaking, open, closing }
+
+    var stage = Stage.free
+    var generation: UInt32 = 0
+    /// Row of its torrent; -1 until the handshake of an accepted connection named it.
+    var torrent: Int32 = -1
+    /// Place in the torrent's `peers`.
+    var place = 0
+    var endpoint = Endpoint(high: 0, low: 0, port: 0)
+    /// Where it listens, as far as known: the candidate that this connection occupies.
+    var listens: Endpoint?
+    var origin = PeerOrigin.incoming
+    var isIncoming = false
+    var peerID = PeerID()
+    var client = ""
+    var closeReason: CloseReason?
+    var stageSince = Instant.zero
+    var lastReceived = Instant.zero
+    var lastSent = Instant.zero
+
+    // What was negotiated.
+    var fast = false
+    var extensions = false
+    var metadataID: UInt8 = 0
+    var metadataSize = 0
+    var uploadOnly = false
+    /// Requests that it queues (`reqq`); 250 is what clients assume.
+    var requestQueue = 250
+
+    // BEP 3 state: both sides begin choked and not interested.
+    var amChoking = true
+    var amInterested = false
+    var isChoking = true
+    var isInterested = false
+
+    /// It said what it has: a second bitfield is an error.
+    var toldPieces = false
+    var have = PieceSet(none: 0)
+    /// What it has, in wire order, while the number of pieces is not known.
+    var rawHave: [UInt8] = []
+    var rawHaveAll = false
+    /// Pieces that it has and we lack.
+    var useful = 0
+    /// Pieces that we may ask for while choked; pieces that it may ask for while choked; pieces it would like us to take.
+    var allowedFast: [UInt32] = []
+    var grantedFast: [UInt32] = []
+    var suggested: [UInt32] = []
+
+    // Download.
+    var requests = RequestRing()
+    /// The piece that it is being asked for, and that row's generation.
+    var current: Int32 = -1
+    var currentGeneration: UInt32 = 0
+    var depth = 0
+    var slowStart = true
+    var slowStartRate = 0.0
+    var slowStartTicks = 0
+    var rejectsInARow = 0
+    var pausedUntil = Instant.zero
+    var shortestDelay = TimeSpan.zero
+    var shortestDelayBefore = TimeSpan.zero
+    var delayWindowStart = Instant.zero
+    var averageDelay = TimeSpan.zero
+    var lastBlockAt = Instant.zero
+    var waitingSince = Instant.zero
+    var timeouts = 0
+    var isSnubbed = false
+    var onParole = false
+    /// The payload of the first request is coming in.
+    var inBlock = false
+    var inBlockSince = Instant.zero
+    var nothingAtEpoch: UInt32?
+    var pinned: UnsafeMutablePointer<Int32>?
+    var pinnedCount = 0
+    var wantsDisarm = false
+    var disarmFor = DisarmFor.nothing
+    enum DisarmFor: UInt8 { case nothing, timeout, endgame }
+
+    // Upload.
+    var queued = 0
+    var queuedBytes = 0
+    var unchokedAt = Instant.never
+    var uploadedSinceUnchoke: UInt64 = 0
+    var lastOptimistic = Instant.zero
+    var isOptimistic = false
+    var metadataServing = 0
+
+    // Counters.
+    var downloaded: UInt64 = 0
+    var uploaded: UInt64 = 0
+    var downTick: UInt64 = 0
+    var upTick: UInt64 = 0
+    var downRate = 0.0
+    var upRate = 0.0
+    var downRound: UInt64 = 0
+    var upRound: UInt64 = 0
+
+    // Misbehaviour.
+    /// Blocks that may still come although they were cancelled or given up.
+    var forgiven = 0
+    var uselessBlocks = 0
+    var invalidRequests = 0
+    var uselessMessages = 0
+    var uselessWindow = Instant.zero
+    /// Libtorrent's trust points: -2 for a part in a bad piece, +1 for a good one, within -7 ... 8. Shown and
+    /// used for ordering; only a piece supplied alone bans.
+    var trust: Int8 = 0
+
+    // Metadata.
+    var metadataAsked = 0
+    var metadataRefusedUntil = Instant.zero
+
+    var isSeed: Bool { have.total > 0 && have.isFull }
+}
+
+struct TorrentRow {
+    var isLive = false
+    var id = TorrentID(rawValue: 0)
+    var infoHash = InfoHash()
+    var infoHashV2: SHA256Digest?
+    var traits: TorrentTraits = []
+    var geometry: PieceGeometry?
+    var metadataLength = 0
+    /// The disk worker serves it now.
+    var isReady = false
+    /// It did at least once: `have` means something.
+    var wasReady = false
+    var have = PieceSet(none: 0)
+    var peers: [UInt32] = []
+    var dialling = 0
+    /// Only while there are peers and pieces missing.
+    var picker: Picker?
+    /// First of the list of open pieces.
+    var openHead: Int32 = -1
+    var openCount = 0
+    /// Blocks of filling pieces that nobody was asked for.
+    var unaskedBlocks = 0
+    /// Open pieces that still miss blocks.
+    var fillingCount = 0
+    var isStarved = false
+    var candidates = Candidates()
+    var inDialQueue = false
+    var nextDial = Instant.zero
+    var lastMoreWanted = Instant(nanoseconds: -3_600_000_000_000)
+    var metadata: MetadataFetch?
+    var metadataDone = false
+    var nextUnchoke = Instant.zero
+    var nextOptimistic = Instant.zero
+    var seeds = 0
+    var inFlight = 0
+    var downloaded: UInt64 = 0
+    var downloadedAgain: UInt64 = 0
+    var uploaded: UInt64 = 0
+    var downTick: UInt64 = 0
+    var upTick: UInt64 = 0
+    var downRate = 0.0
+    var upRate = 0.0
+    var parkedBytes = 0
+    var statsChanged = false
+
+    var isComplete: Bool { geometry != nil && wasReady && have.isFull }
+    var isPaused: Bool { traits.contains(.paused) }
+    /// Peers are welcome: it has metadata and a disk, or lacks metadata and looks for it.
+    var isOpenToPeers: Bool { isLive && !isPaused && (geometry == nil || wasReady) }
+    /// Blocks may be asked for.
+    var isDownloading: Bool { isLive && !isPaused && isReady && !have.isFull }
+}

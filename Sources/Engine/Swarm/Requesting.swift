@@ -1,0 +1,328 @@
+import Buffers
+import Primitives
+
+/// What to ask a peer for.
+///
+/// Order: the rest of the piece that it is on; a piece that its peer left; a new piece, the rarest first; a piece whose
+/// peer is slow; in endgame, blocks that another peer was asked for already.
+extension Swarm {
+    /// Requests until the peer's pipeline is full or nothing is left for it.
+    func fill(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        guard peers[i].stage == .open, peers[i].amInterested, peers[i].requests.count < peers[i].depth else { return }
+        let t = Int(peers[i].torrent)
+        guard torrents[t].isDownloading, peers[i].pausedUntil <= now else { return }
+        if peers[i].isChoking, peers[i].allowedFast.isEmpty { return }
+        while peers[i].requests.count < peers[i].depth, let o = pieceToAsk(i, t, now, &effects) {
+            var budget = peers[i].depth - peers[i].requests.count
+            while budget > 0, let block = open[o].firstMissing() {
+                ask(i, t, o, block, now, &effects)
+                budget -= 1
+            }
+        }
+        if peers[i].requests.count < peers[i].depth { endgame(i, t, now, &effects) }
+    }
+
+    func ask(_ i: Int, _ t: Int, _ o: Int, _ block: UInt32, _ now: Instant, _ effects: inout EffectBuffer) {
+        if peers[i].requests.count == 0 { peers[i].waitingSince = now }
+        if open[o].blocks[Int(block)].state == .missing {
+            open[o].blocks[Int(block)].state = .asked
+            open[o].unasked -= 1
+            torrents[t].unaskedBlocks -= 1
+        }
+        open[o].blocks[Int(block)].askers += 1
+        open[o].lastAskedAt = now
+        torrents[t].inFlight += 1
+        torrents[t].statsChanged = true
+        peers[i].requests.append(Request(open: Int32(o), block: block, askedAt: now))
+        send(
+            i, .request(piece: open[o].piece, begin: block * PieceGeometry.blockLength, length: open[o].blockLength(block)), now, &effects)
+    }
+
+    /// An open piece with a block that nobody was asked for, for this peer.
+    private func pieceToAsk(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
+        let me = handle(i)
+        let current = Int(peers[i].current)
+        if current >= 0, open[current].generation == peers[i].currentGeneration, open[current].stage == .filling, open[current].unasked > 0,
+            open[current].admits(me), mayAsk(i, open[current].piece)
+        {
+            return current
+        }
+        // Few buffers left: finish what is open before opening more.
+        let isTight = buffers.availableSlots < buffers.slotCount / 4 && torrents[t].fillingCount >= 2
+        var slow: Int?
+        if torrents[t].unaskedBlocks > 0 {
+            var o = torrents[t].openHead
+            while o >= 0 {
+                let at = Int(o)
+                o = open[at].next
+                guard open[at].stage == .filling, open[at].unasked > 0, open[at].admits(me), !peers[i].onParole || open[at].isSolo,
+                    peers[i].have.contains(open[at].piece.int), mayAsk(i, open[at].piece)
+                else { continue }
+                switch ownership(at, now) {
+                case .left:
+                    adopt(at, by: i)
+                    return at
+                case .slow: if slow == nil { slow = at }
+                case .busy: if isTight, slow == nil { slow = at }
+                }
+            }
+        }
+        if isTight, let slow { return slow }
+        if let fresh = openPiece(i, t, now, &effects) { return fresh }
+        return slow ?? (torrents[t].unaskedBlocks > 0 ? anyAdmitting(i, t) : nil)
+    }
+
+    private enum Ownership { case left, slow, busy }
+
+    /// Whether the peer that a piece was given to still works on it.
+    private func ownership(_ o: Int, _ now: Instant) -> Ownership {
+        guard let j = row(open[o].owner), peers[j].stage == .open, !peers[j].isChoking || !peers[j].allowedFast.isEmpty,
+            Int(peers[j].current) == o, peers[j].currentGeneration == open[o].generation
+        else { return .left }
+        if peers[j].isSnubbed || peers[j].timeouts > 0 || peers[j].pausedUntil > now { return .slow }
+        let rest = Double(open[o].blockCount - open[o].received) * Double(PieceGeometry.blockLength)
+        if peers[j].downRate <= 0 { return now - peers[j].waitingSince > .seconds(2) ? .slow : .busy }
+        return rest / peers[j].downRate > 5 ? .slow : .busy
+    }
+
+    private func adopt(_ o: Int, by i: Int) {
+        open[o].owner = handle(i)
+        peers[i].current = Int32(o)
+        peers[i].currentGeneration = open[o].generation
+    }
+
+    /// While choked only the allowed-fast pieces (BEP 6).
+    private func mayAsk(_ i: Int, _ piece: PieceIndex) -> Bool {
+        !peers[i].isChoking || peers[i].allowedFast.contains(piece.rawValue)
+    }
+
+    /// Nothing new can be begun: help with whatever is open.
+    private func anyAdmitting(_ i: Int, _ t: Int) -> Int? {
+        let me = handle(i)
+        var o = torrents[t].openHead
+        while o >= 0 {
+            let at = Int(o)
+            if open[at].stage == .filling, open[at].unasked > 0, open[at].admits(me), !peers[i].onParole || open[at].isSolo,
+                peers[i].have.contains(open[at].piece.int), mayAsk(i, open[at].piece)
+            {
+                return at
+            }
+            o = open[at].next
+        }
+        return nil
+    }
+
+    private func openPiece(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
+        guard !torrents[t].isStarved, let picker = torrents[t].picker, picker.pickable > 0, peers[i].nothingAtEpoch != picker.epoch, freeOpen.count > 0 || openRows < maxOpen
+        else { return nil }
+        guard let piece = pick(i, t, picker) else {
+            if !peers[i].isChoking { peers[i].nothingAtEpoch = picker.epoch }
+            return nil
+        }
+        let index = PieceIndex(piece), geometry = torrents[t].geometry!
+        let slots = geometry.slotCount(of: index)
+        guard let first = buffers.openPiece(torrent: torrents[t].id, piece: index, slots: slots) else {
+            starve(t)
+            return nil
+        }
+        let o = enter(t, index, first)
+        open[o].isSolo = peers[i].onParole
+        adopt(o, by: i)
+        effects.append(
+            .bufferOpened(torrent: torrents[t].id, piece: index, firstSlot: first, slotCount: slots, length: open[o].length))
+        return o
+    }
+
+    private func pick(_ i: Int, _ t: Int, _ picker: Picker) -> Int? {
+        if peers[i].isChoking {
+            for piece in peers[i].allowedFast where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
+            return nil
+        }
+        if torrents[t].traits.contains(.sequential) { return picker.pickFirst(from: peers[i].have) }
+        for piece in peers[i].suggested where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
+        return picker.pickRarest(from: peers[i].have, random: &random)
+    }
+
+    /// A row for a piece whose run is taken; out of the picker, into the torrent's list.
+    func enter(_ t: Int, _ piece: PieceIndex, _ first: SlotIndex) -> Int {
+        let o: Int
+        if let free = freeOpen.popLast() {
+            o = Int(free)
+        } else {
+            precondition(openRows < maxOpen)
+            o = openRows
+            (open + o).initialize(to: OpenPiece())
+            openRows += 1
+        }
+        let geometry = torrents[t].geometry!
+        open[o].open(
+            torrent: Int32(t), piece: piece, firstSlot: first, length: geometry.length(of: piece), blockCount: geometry.blockCount(of: piece))
+        if let picker = torrents[t].picker, picker.isPickable(piece.int) { picker.remove(piece.int) }
+        open[o].next = torrents[t].openHead
+        if torrents[t].openHead >= 0 { open[Int(torrents[t].openHead)].previous = Int32(o) }
+        torrents[t].openHead = Int32(o)
+        torrents[t].openCount += 1
+        torrents[t].fillingCount += 1
+        torrents[t].unaskedBlocks += Int(open[o].blockCount)
+        return o
+    }
+
+    /// Waits for a buffer; the first that lacked one is helped first.
+    func starve(_ t: Int) {
+        guard !torrents[t].isStarved else { return }
+        torrents[t].isStarved = true
+        starved.append(Int32(t))
+    }
+
+    /// Room came back in `Buffers` other than by this object's own doing (a read ended, a served block was let go).
+    package func buffersReleased(now: Instant, into effects: inout EffectBuffer) { feedStarved(now, &effects) }
+
+    func feedStarved(_ now: Instant, _ effects: inout EffectBuffer) {
+        guard !starved.isEmpty else { return }
+        let waiting = starved
+        starved.removeAll(keepingCapacity: true)
+        for t in waiting where torrents[Int(t)].isStarved {
+            torrents[Int(t)].isStarved = false
+            fillAll(Int(t), now, &effects)
+        }
+    }
+
+    /// Every peer of the torrent gets its chance, from a random one on.
+    func fillAll(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        guard torrents[t].isDownloading, !torrents[t].peers.isEmpty else { return }
+        let count = torrents[t].peers.count
+        var k = random.below(count)
+        for _ in 0..<count {
+            fill(Int(torrents[t].peers[k]), now, &effects)
+            k = k + 1 == count ? 0 : k + 1
+        }
+    }
+
+    // MARK: Endgame
+
+    /// Every block left is asked for: ask a second peer for those whose peer does not answer at once.
+    /// Not for a piece asked about in the last 300 ms, which is probably on its way; a peer on parole works alone.
+    private func endgame(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        guard torrents[t].unaskedBlocks == 0, !peers[i].isChoking, !peers[i].onParole, peers[i].timeouts == 0, torrents[t].fillingCount > 0,
+            configuration.endgameDuplicates > 1, torrents[t].picker?.pickable == 0
+        else { return }
+        let me = handle(i), limit = min(peers[i].depth, 16)
+        let total = torrents[t].have.total
+        let isNear = torrents[t].fillingCount <= 4 || Double(total - torrents[t].fillingCount) >= configuration.endgameThreshold * Double(total)
+        var o = torrents[t].openHead
+        while o >= 0, peers[i].requests.count < limit {
+            let at = Int(o)
+            o = open[at].next
+            guard open[at].stage == .filling, !open[at].isSolo, open[at].admits(me), peers[i].have.contains(open[at].piece.int),
+                now - open[at].lastAskedAt > .milliseconds(300)
+            else { continue }
+            for block in 0..<open[at].blockCount where peers[i].requests.count < limit {
+                let b = open[at].blocks[Int(block)]
+                guard b.state == .asked || b.state == .shared,
+                    isNear && Int(b.askers) < configuration.endgameDuplicates || isHopeless(i, t, at, block, now),
+                    peers[i].requests.index(open: Int32(at), block: block) == nil, share(t, at, block, &effects)
+                else { continue }
+                ask(i, t, at, block, now, &effects)
+            }
+        }
+    }
+
+    /// `i` delivers, and none of those who were asked for the block did so in the last two seconds: one more copy is no waste.
+    private func isHopeless(_ i: Int, _ t: Int, _ o: Int, _ block: UInt32, _ now: Instant) -> Bool {
+        guard now - peers[i].lastBlockAt < .seconds(2), open[o].blocks[Int(block)].askers < .max else { return false }
+        for q in torrents[t].peers where peers[Int(q)].requests.index(open: Int32(o), block: block) != nil {
+            if now - peers[Int(q)].lastBlockAt < .seconds(2) { return false }
+        }
+        return true
+    }
+
+    /// Makes an asked block shared. False when its peer is receiving it, or may be: then that receive is ended first.
+    private func share(_ t: Int, _ o: Int, _ block: UInt32, _ effects: inout EffectBuffer) -> Bool {
+        if open[o].blocks[Int(block)].state == .shared { return true }
+        for q in torrents[t].peers {
+            let j = Int(q)
+            guard let at = peers[j].requests.index(open: Int32(o), block: block) else { continue }
+            if peers[j].inBlock, at == 0 { return false }
+            if isPinning(j, o) {
+                disarm(j, for: .endgame, &effects)
+                return false
+            }
+            open[o].blocks[Int(block)].state = .shared
+            return true
+        }
+        return false
+    }
+
+    /// The receive of `i` ended: all that it was asked for alone may now be asked of others.
+    func shareRequests(_ i: Int) {
+        for at in 0..<peers[i].requests.count where !(at == 0 && peers[i].inBlock) {
+            let request = peers[i].requests[at]
+            open[Int(request.open)].blocks[Int(request.block)].state = .shared
+        }
+    }
+
+    func isPinning(_ i: Int, _ o: Int) -> Bool {
+        for k in 0..<peers[i].pinnedCount where Int(peers[i].pinned![k]) == o { return true }
+        return false
+    }
+
+    // MARK: Giving requests up
+
+    /// The `at`-th request of `i` will not be answered. The block can be asked of others.
+    func dropRequest(_ i: Int, at: Int) {
+        let request = peers[i].requests[at]
+        peers[i].requests.remove(at: at)
+        if at == 0 { peers[i].inBlock = false }
+        let o = Int(request.open), t = Int(open[o].torrent), block = Int(request.block)
+        torrents[t].inFlight -= 1
+        torrents[t].statsChanged = true
+        open[o].blocks[block].askers -= 1
+        guard open[o].blocks[block].askers == 0, open[o].stage == .filling else { return }
+        open[o].blocks[block].state = .missing
+        open[o].unasked += 1
+        open[o].cursor = min(open[o].cursor, request.block)
+        torrents[t].unaskedBlocks += 1
+    }
+
+    func dropAllRequests(_ i: Int) {
+        while peers[i].requests.count > 0 { dropRequest(i, at: peers[i].requests.count - 1) }
+    }
+
+    /// Timed out: everything but the block that is coming in is cancelled.
+    func giveUpRequests(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        let keep = peers[i].inBlock ? 1 : 0
+        while peers[i].requests.count > keep {
+            let at = peers[i].requests.count - 1, request = peers[i].requests[at], o = Int(request.open)
+            send(
+                i,
+                .cancel(
+                    piece: open[o].piece, begin: request.block * PieceGeometry.blockLength, length: open[o].blockLength(request.block)),
+                now, &effects)
+            peers[i].forgiven += 1
+            dropRequest(i, at: at)
+        }
+        leaveCurrent(i, now, &effects)
+        fillAll(Int(peers[i].torrent), now, &effects)
+    }
+
+    /// The peer works on no piece any more. A solo piece has proved nothing then: its bytes are thrown away,
+    /// for nobody else may complete it.
+    func leaveCurrent(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        let o = Int(peers[i].current)
+        peers[i].current = -1
+        guard o >= 0, open[o].generation == peers[i].currentGeneration, open[o].stage == .filling, open[o].owner == handle(i) else { return }
+        if open[o].isSolo {
+            for at in (0..<peers[i].requests.count).reversed() where Int(peers[i].requests[at].open) == o {
+                guard !(at == 0 && peers[i].inBlock) else {
+                    // Its last block is still coming in: stay on the piece.
+                    peers[i].current = Int32(o)
+                    return
+                }
+                dropRequest(i, at: at)
+            }
+            abandon(o, &effects)
+        } else {
+            open[o].owner = PeerHandle(index: .max, generation: 0)
+        }
+    }
+}

@@ -1,0 +1,308 @@
+// Made by protocol/generate.py from protocol/state-discovery.schema; do not edit.
+
+import ByteCodec
+import Primitives
+
+package struct TrackerEntry: IPCStruct, Equatable {
+    package static var fixedSize: Int { 19 }
+    package var tier: UInt16
+    package var url: String
+    package var nextAnnounce: UInt64  // seconds since 1970 before which it is not asked; 0: now
+    package var startedSent: UInt8  // 1 if the tracker has seen `started` and not `stopped`
+    package init(tier: UInt16, url: String = "", nextAnnounce: UInt64, startedSent: UInt8) {
+        self.tier = tier
+        self.url = url
+        self.nextAnnounce = nextAnnounce
+        self.startedSent = startedSent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u16(tier)
+        tail.reserve(&w, count: url.utf8.count)
+        w.u64(nextAnnounce)
+        w.u8(startedSent)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        tier = try r.u16()
+        url = try r.string()
+        nextAnnounce = try r.u64()
+        startedSent = try r.u8()
+    }
+}
+
+package struct TorrentCounters: IPCStruct, Equatable {
+    package static var fixedSize: Int { 28 }
+    package var torrent: UInt32
+    package var downloaded: UInt64  // bytes over the torrent's life
+    package var uploaded: UInt64
+    package var left: UInt64
+    package init(torrent: UInt32, downloaded: UInt64, uploaded: UInt64, left: UInt64) {
+        self.torrent = torrent
+        self.downloaded = downloaded
+        self.uploaded = uploaded
+        self.left = left
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u64(downloaded)
+        w.u64(uploaded)
+        w.u64(left)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        downloaded = try r.u64()
+        uploaded = try r.u64()
+        left = try r.u64()
+    }
+}
+
+package struct DiscoveryTorrentAdd: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryTorrentAdd }
+    package static var fixedSize: Int { 92 }
+    package var torrent: UInt32
+    package var infoHash: SHA1Digest
+    package var infoHashV2: SHA256Digest  // zero if none
+    package var flags: UInt32  // TorrentFlags
+    package var trackers: [TrackerEntry]
+    package var downloaded: UInt64
+    package var uploaded: UInt64
+    package var left: UInt64  // unknown metadata: 16384
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, trackers: [TrackerEntry] = [], downloaded: UInt64, uploaded: UInt64, left: UInt64) {
+        self.torrent = torrent
+        self.infoHash = infoHash
+        self.infoHashV2 = infoHashV2
+        self.flags = flags
+        self.trackers = trackers
+        self.downloaded = downloaded
+        self.uploaded = uploaded
+        self.left = left
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.digest(infoHash)
+        w.digest(infoHashV2)
+        w.u32(flags)
+        tail.reserve(&w, count: trackers.count)
+        w.u64(downloaded)
+        w.u64(uploaded)
+        w.u64(left)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, trackers)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        infoHash = try r.hash20()
+        infoHashV2 = try r.hash32()
+        flags = try r.u32()
+        trackers = try r.structs()
+        downloaded = try r.u64()
+        uploaded = try r.u64()
+        left = try r.u64()
+    }
+}
+
+/// Says `stopped` to the trackers.
+package struct DiscoveryTorrentRemove: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryTorrentRemove }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+package struct DiscoveryTorrentFlags: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryTorrentFlags }
+    package static var fixedSize: Int { 8 }
+    package var torrent: UInt32
+    package var flags: UInt32
+    package init(torrent: UInt32, flags: UInt32) {
+        self.torrent = torrent
+        self.flags = flags
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(flags)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        flags = try r.u32()
+    }
+}
+
+package struct DiscoveryCounters: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryCounters }
+    package static var fixedSize: Int { 8 }
+    package var torrents: [TorrentCounters]
+    package init(torrents: [TorrentCounters] = []) {
+        self.torrents = torrents
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: torrents.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, torrents)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrents = try r.structs()
+    }
+}
+
+/// The download has just ended: event=completed (BEP 3), once.
+package struct DiscoveryCompleted: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryCompleted }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+package struct AnnounceNow: IPCMessage, Equatable {
+    package static var type: MessageType { .announceNow }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+package struct DiscoveryReplayEnd: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryReplayEnd }
+    package static var fixedSize: Int { 26 }
+    package var listenPort: UInt16  // port to announce; 0 while unknown
+    package var trackerKey: UInt32  // the same over restarts (BEP 7, BEP 15)
+    package var peerID: SHA1Digest  // the same over a run
+    package init(listenPort: UInt16, trackerKey: UInt32, peerID: SHA1Digest) {
+        self.listenPort = listenPort
+        self.trackerKey = trackerKey
+        self.peerID = peerID
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u16(listenPort)
+        w.u32(trackerKey)
+        w.digest(peerID)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        listenPort = try r.u16()
+        trackerKey = try r.u32()
+        peerID = try r.hash20()
+    }
+}
+
+package struct DiscoveryListenPort: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryListenPort }
+    package static var fixedSize: Int { 2 }
+    package var listenPort: UInt16
+    package init(listenPort: UInt16) {
+        self.listenPort = listenPort
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u16(listenPort)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        listenPort = try r.u16()
+    }
+}
+
+package struct DiscoveryPeers: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryPeers }
+    package static var fixedSize: Int { 13 }
+    package var torrent: UInt32
+    package var source: UInt8  // PeerSource
+    package var endpoints: [Endpoint]  // at most 2,000
+    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = []) {
+        self.torrent = torrent
+        self.source = source
+        self.endpoints = endpoints
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u8(source)
+        tail.reserve(&w, count: endpoints.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.list(&w, endpoints) { $0.endpoint($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        source = try r.u8()
+        endpoints = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+    }
+}
+
+package struct TrackerStatus: IPCMessage, Equatable {
+    package static var type: MessageType { .trackerStatus }
+    package static var fixedSize: Int { 44 }
+    package var torrent: UInt32
+    package var tier: UInt16
+    package var url: String
+    package var state: UInt8  // 0 not asked, 1 announcing, 2 working, 3 failing, 4 breaker open
+    package var startedSent: UInt8
+    package var seeds: Int32  // -1 unknown
+    package var leechers: Int32  // -1 unknown
+    package var downloads: Int32  // -1 unknown
+    package var nextAnnounce: UInt64  // seconds since 1970
+    package var message: String  // the tracker's failure or warning, escaped
+    package init(torrent: UInt32, tier: UInt16, url: String = "", state: UInt8, startedSent: UInt8, seeds: Int32, leechers: Int32, downloads: Int32, nextAnnounce: UInt64, message: String = "") {
+        self.torrent = torrent
+        self.tier = tier
+        self.url = url
+        self.state = state
+        self.startedSent = startedSent
+        self.seeds = seeds
+        self.leechers = leechers
+        self.downloads = downloads
+        self.nextAnnounce = nextAnnounce
+        self.message = message
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u16(tier)
+        tail.reserve(&w, count: url.utf8.count)
+        w.u8(state)
+        w.u8(startedSent)
+        w.i32(seeds)
+        w.i32(leechers)
+        w.i32(downloads)
+        w.u64(nextAnnounce)
+        tail.reserve(&w, count: message.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+        tail.string(&w, message)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        tier = try r.u16()
+        url = try r.string()
+        state = try r.u8()
+        startedSent = try r.u8()
+        seeds = try r.i32()
+        leechers = try r.i32()
+        downloads = try r.i32()
+        nextAnnounce = try r.u64()
+        message = try r.string()
+    }
+}

@@ -1,0 +1,427 @@
+// Made by protocol/generate.py from protocol/state-peer.schema; do not edit.
+
+import ByteCodec
+import Primitives
+
+package struct TorrentStats: IPCStruct, Equatable {
+    package static var fixedSize: Int { 56 }
+    package var torrent: UInt32
+    package var downloaded: UInt64  // payload bytes received since this generation started, duplicates counted
+    package var downloadedAgain: UInt64  // of these: bytes that we had already or that failed their hash
+    package var uploaded: UInt64  // payload bytes sent since this generation started
+    package var downRate: UInt64  // bytes per second
+    package var upRate: UInt64
+    package var peers: UInt32  // handshaken connections
+    package var seeds: UInt32  // of these: seeds
+    package var inFlight: UInt32  // requests outstanding
+    package init(torrent: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, inFlight: UInt32) {
+        self.torrent = torrent
+        self.downloaded = downloaded
+        self.downloadedAgain = downloadedAgain
+        self.uploaded = uploaded
+        self.downRate = downRate
+        self.upRate = upRate
+        self.peers = peers
+        self.seeds = seeds
+        self.inFlight = inFlight
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u64(downloaded)
+        w.u64(downloadedAgain)
+        w.u64(uploaded)
+        w.u64(downRate)
+        w.u64(upRate)
+        w.u32(peers)
+        w.u32(seeds)
+        w.u32(inFlight)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        downloaded = try r.u64()
+        downloadedAgain = try r.u64()
+        uploaded = try r.u64()
+        downRate = try r.u64()
+        upRate = try r.u64()
+        peers = try r.u32()
+        seeds = try r.u32()
+        inFlight = try r.u32()
+    }
+}
+
+package struct PeerDetails: IPCStruct, Equatable {
+    package static var fixedSize: Int { 95 }
+    package var endpoint: Endpoint
+    package var peerID: SHA1Digest
+    package var client: String  // escaped text: printable ASCII
+    package var source: UInt8  // PeerSource
+    package var flags: UInt32  // bit 0 we are interested, 1 we choke, 2 it is interested, 3 it chokes us, 4 snubbed, 5 incoming, 6 seed, 7 optimistic, 8 upload-only
+    package var downRate: UInt64
+    package var upRate: UInt64
+    package var downloaded: UInt64
+    package var uploaded: UInt64
+    package var havePieces: UInt32
+    package var inFlight: UInt32  // our requests outstanding
+    package var queued: UInt32  // its requests waiting
+    package init(endpoint: Endpoint, peerID: SHA1Digest, client: String = "", source: UInt8, flags: UInt32, downRate: UInt64, upRate: UInt64, downloaded: UInt64, uploaded: UInt64, havePieces: UInt32, inFlight: UInt32, queued: UInt32) {
+        self.endpoint = endpoint
+        self.peerID = peerID
+        self.client = client
+        self.source = source
+        self.flags = flags
+        self.downRate = downRate
+        self.upRate = upRate
+        self.downloaded = downloaded
+        self.uploaded = uploaded
+        self.havePieces = havePieces
+        self.inFlight = inFlight
+        self.queued = queued
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+        w.digest(peerID)
+        tail.reserve(&w, count: client.utf8.count)
+        w.u8(source)
+        w.u32(flags)
+        w.u64(downRate)
+        w.u64(upRate)
+        w.u64(downloaded)
+        w.u64(uploaded)
+        w.u32(havePieces)
+        w.u32(inFlight)
+        w.u32(queued)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, client)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+        peerID = try r.hash20()
+        client = try r.string()
+        source = try r.u8()
+        flags = try r.u32()
+        downRate = try r.u64()
+        upRate = try r.u64()
+        downloaded = try r.u64()
+        uploaded = try r.u64()
+        havePieces = try r.u32()
+        inFlight = try r.u32()
+        queued = try r.u32()
+    }
+}
+
+package struct PeerTorrentAdd: IPCMessage, Equatable {
+    package static var type: MessageType { .peerTorrentAdd }
+    package static var fixedSize: Int { 98 }
+    package var torrent: UInt32
+    package var infoHash: SHA1Digest
+    package var infoHashV2: SHA256Digest  // zero if none
+    package var flags: UInt32  // TorrentFlags
+    package var totalLength: UInt64  // 0 while the metadata is unknown
+    package var pieceLength: UInt32
+    package var pieceCount: UInt32
+    package var metadataLength: UInt32  // bytes of the info dictionary, 0 while unknown
+    package var device: UInt16  // disk worker that serves it
+    package var downloadLimit: UInt64  // bytes per second, 0 none
+    package var uploadLimit: UInt64
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, metadataLength: UInt32, device: UInt16, downloadLimit: UInt64, uploadLimit: UInt64) {
+        self.torrent = torrent
+        self.infoHash = infoHash
+        self.infoHashV2 = infoHashV2
+        self.flags = flags
+        self.totalLength = totalLength
+        self.pieceLength = pieceLength
+        self.pieceCount = pieceCount
+        self.metadataLength = metadataLength
+        self.device = device
+        self.downloadLimit = downloadLimit
+        self.uploadLimit = uploadLimit
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.digest(infoHash)
+        w.digest(infoHashV2)
+        w.u32(flags)
+        w.u64(totalLength)
+        w.u32(pieceLength)
+        w.u32(pieceCount)
+        w.u32(metadataLength)
+        w.u16(device)
+        w.u64(downloadLimit)
+        w.u64(uploadLimit)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        infoHash = try r.hash20()
+        infoHashV2 = try r.hash32()
+        flags = try r.u32()
+        totalLength = try r.u64()
+        pieceLength = try r.u32()
+        pieceCount = try r.u32()
+        metadataLength = try r.u32()
+        device = try r.u16()
+        downloadLimit = try r.u64()
+        uploadLimit = try r.u64()
+    }
+}
+
+package struct PeerTorrentRemove: IPCMessage, Equatable {
+    package static var type: MessageType { .peerTorrentRemove }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+/// Paused, sequential and the like changed.
+package struct PeerTorrentFlags: IPCMessage, Equatable {
+    package static var type: MessageType { .peerTorrentFlags }
+    package static var fixedSize: Int { 8 }
+    package var torrent: UInt32
+    package var flags: UInt32  // TorrentFlags
+    package init(torrent: UInt32, flags: UInt32) {
+        self.torrent = torrent
+        self.flags = flags
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(flags)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        flags = try r.u32()
+    }
+}
+
+package struct PeersFound: IPCMessage, Equatable {
+    package static var type: MessageType { .peersFound }
+    package static var fixedSize: Int { 13 }
+    package var torrent: UInt32
+    package var source: UInt8  // PeerSource
+    package var endpoints: [Endpoint]  // at most 2,000
+    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = []) {
+        self.torrent = torrent
+        self.source = source
+        self.endpoints = endpoints
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u8(source)
+        tail.reserve(&w, count: endpoints.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.list(&w, endpoints) { $0.endpoint($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        source = try r.u8()
+        endpoints = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+    }
+}
+
+/// The peer shard serves BEP 9 but holds no metadata.
+package struct MetadataBlockWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .metadataBlockWanted }
+    package static var fixedSize: Int { 8 }
+    package var torrent: UInt32
+    package var block: UInt32  // 16 KiB block number
+    package init(torrent: UInt32, block: UInt32) {
+        self.torrent = torrent
+        self.block = block
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(block)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        block = try r.u32()
+    }
+}
+
+package struct MetadataBlock: IPCMessage, Equatable {
+    package static var type: MessageType { .metadataBlock }
+    package static var fixedSize: Int { 16 }
+    package var torrent: UInt32
+    package var block: UInt32
+    package var bytes: [UInt8]  // empty: not available
+    package init(torrent: UInt32, block: UInt32, bytes: [UInt8] = []) {
+        self.torrent = torrent
+        self.block = block
+        self.bytes = bytes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(block)
+        tail.reserve(&w, count: bytes.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, bytes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        block = try r.u32()
+        bytes = try r.bytes()
+    }
+}
+
+/// BEP 9 metadata, hash already checked; in parts of at most 512 KiB, in order.
+package struct MetadataFound: IPCMessage, Equatable {
+    package static var type: MessageType { .metadataFound }
+    package static var fixedSize: Int { 20 }
+    package var torrent: UInt32
+    package var totalLength: UInt32
+    package var offset: UInt32
+    package var bytes: [UInt8]
+    package init(torrent: UInt32, totalLength: UInt32, offset: UInt32, bytes: [UInt8] = []) {
+        self.torrent = torrent
+        self.totalLength = totalLength
+        self.offset = offset
+        self.bytes = bytes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(totalLength)
+        w.u32(offset)
+        tail.reserve(&w, count: bytes.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, bytes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        totalLength = try r.u32()
+        offset = try r.u32()
+        bytes = try r.bytes()
+    }
+}
+
+/// Only torrents that changed; each 100 ms at the most often.
+package struct PeerStats: IPCMessage, Equatable {
+    package static var type: MessageType { .peerStats }
+    package static var fixedSize: Int { 8 }
+    package var torrents: [TorrentStats]
+    package init(torrents: [TorrentStats] = []) {
+        self.torrents = torrents
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: torrents.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, torrents)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrents = try r.structs()
+    }
+}
+
+package struct PeerListWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .peerListWanted }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+/// Answers PeerListWanted with its correlation.
+package struct PeerList: IPCMessage, Equatable {
+    package static var type: MessageType { .peerList }
+    package static var fixedSize: Int { 12 }
+    package var torrent: UInt32
+    package var peers: [PeerDetails]
+    package init(torrent: UInt32, peers: [PeerDetails] = []) {
+        self.torrent = torrent
+        self.peers = peers
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: peers.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, peers)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        peers = try r.structs()
+    }
+}
+
+package struct MorePeersWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .morePeersWanted }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+/// The catalogue was sent once.
+package struct PeerReplayEnd: IPCMessage, Equatable {
+    package static var type: MessageType { .peerReplayEnd }
+    package static var fixedSize: Int { 0 }
+    package init() {
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+    }
+}
+
+package struct ListenPort: IPCMessage, Equatable {
+    package static var type: MessageType { .listenPort }
+    package static var fixedSize: Int { 2 }
+    package var port: UInt16  // 0: no listener
+    package init(port: UInt16) {
+        self.port = port
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u16(port)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        port = try r.u16()
+    }
+}
+
+/// The environment's fault, for the user to see; empty message clears it.
+package struct PeerFault: IPCMessage, Equatable {
+    package static var type: MessageType { .peerFault }
+    package static var fixedSize: Int { 12 }
+    package var torrent: UInt32
+    package var message: String
+    package init(torrent: UInt32, message: String = "") {
+        self.torrent = torrent
+        self.message = message
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: message.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, message)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        message = try r.string()
+    }
+}

@@ -1,0 +1,65 @@
+/// Values of the u8 and u32 fields in the schema files.
+
+/// Bits of the `flags` field of the TorrentAdd messages.
+package struct TorrentFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let hasMetadata = TorrentFlags(rawValue: 1 << 0)
+    /// BEP 27: peers from its trackers and the user only.
+    package static let isPrivate = TorrentFlags(rawValue: 1 << 1)
+    package static let paused = TorrentFlags(rawValue: 1 << 2)
+    package static let sequential = TorrentFlags(rawValue: 1 << 3)
+    /// Believe without hashing that every piece is there (the files must exist with their full length).
+    package static let skipCheck = TorrentFlags(rawValue: 1 << 4)
+    /// The last run ended without its final checkpoint: pieces outside the durable bitfield may be on disk.
+    package static let unclean = TorrentFlags(rawValue: 1 << 5)
+    package static let completed = TorrentFlags(rawValue: 1 << 6)
+}
+
+package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {
+    case tracker = 0, dht, pex, lsd, manual, incoming, magnet, resume
+    package var name: String {
+        switch self {
+        case .tracker: "tracker"
+        case .dht: "dht"
+        case .pex: "pex"
+        case .lsd: "lsd"
+        case .manual: "manual"
+        case .incoming: "incoming"
+        case .magnet: "magnet"
+        case .resume: "resume"
+        }
+    }
+}
+
+package enum DiskState: UInt8, Sendable, Hashable {
+    /// Waiting for its turn to be looked at.
+    case queued = 0
+    case checking, ready, error
+    /// Files gone or shorter than they were.
+    case missing
+    case moving
+    case paused
+}
+
+package enum DiskErrorKind: UInt8, Sendable, Hashable {
+    case none = 0, diskFull, ioError, permission, missingFiles, badMetainfo, readOnly, deviceMissing, pathConflict
+}
+
+package enum UnreadyReason: UInt8, Sendable, Hashable {
+    case checking = 0, diskFull, ioError, missingFiles, removed, paused
+}
+
+package enum PieceFailure: UInt8, Sendable, Hashable {
+    /// The bytes are not the piece's: some peer's fault.
+    case hashMismatch = 0
+    /// Not written: the disk is full. The bytes were right.
+    case diskFull
+    case ioError
+    /// The torrent is not (or no longer) known or ready.
+    case unready
+}
+
+package enum ListenerKind: UInt8, Sendable, Hashable {
+    case peerTCP = 1, controlSocket = 2
+}

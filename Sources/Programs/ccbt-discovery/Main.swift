@@ -1,0 +1,6 @@
+import DiscoveryWorker
+import WorkerKit
+
+@main struct Main {
+    static func main() { runWorker(DiscoveryShell.self) }
+}

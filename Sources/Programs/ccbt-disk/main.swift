@@ -1,0 +1,5 @@
+import DiskWorker
+import WorkerKit
+
+// The disk worker: everything that touches torrent payload files.
+runWorker(DiskShell.self)

@@ -1,0 +1,6 @@
+import PeerWorker
+import WorkerKit
+
+@main struct Main {
+    static func main() { runWorker(PeerShell.self) }
+}

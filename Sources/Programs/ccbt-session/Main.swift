@@ -1,0 +1,6 @@
+import SessionWorker
+import WorkerKit
+
+@main struct Main {
+    static func main() { runWorker(SessionShell.self) }
+}

@@ -1,0 +1,53 @@
+// SHA-1 of many messages at once, and the one-shot hashes.
+//
+// A message is hashed in one thread by one of these kernels, which differ only in how many independent messages
+// they interleave:
+//   16 lanes of AVX-512 | 8 lanes of AVX2 | 4, 2 or 1 streams on the SHA instructions | OpenSSL, one stream.
+// CCBT_SHA1_AUTO picks the quickest mix that the CPU has for the number of messages given.
+#ifndef CCBT_CHASH_H
+#define CCBT_CHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    CCBT_SHA1_AUTO = 0,
+    CCBT_SHA1_OPENSSL = 1,
+    CCBT_SHA1_SHANI = 2,
+    CCBT_SHA1_AVX2 = 3,
+    CCBT_SHA1_AVX512 = 4,
+} ccbt_sha1_kernel;
+
+// The running state of one message.
+typedef struct {
+    uint32_t h[5];
+    uint32_t reserved;
+    // Bytes taken in so far; a multiple of 64 until it is finished.
+    uint64_t length;
+} ccbt_sha1_context;
+
+// 1 when this CPU can run the kernel.
+int ccbt_sha1_has(ccbt_sha1_kernel kernel);
+// Kernel used for AUTO may be forced by the environment: CCBT_SHA1=openssl|shani|avx2|avx512 (ignored when the CPU lacks it).
+// Text for people, as "SHA-1 by 16 AVX-512 lanes, 4 SHA-NI streams".
+const char *ccbt_hash_kernel_name(void);
+// How many messages at once give the best rate; a smaller batch from which more is only a little better.
+size_t ccbt_sha1_best_batch(void);
+
+// `count` messages of `length` bytes each; 20 bytes of digest per message go to `out20`.
+void ccbt_sha1_many(const uint8_t *const *data, size_t length, size_t count, uint8_t *out20);
+void ccbt_sha1_many_by(ccbt_sha1_kernel kernel, const uint8_t *const *data, size_t length, size_t count, uint8_t *out20);
+
+// Incremental: contexts that advance together by a run of 64-byte blocks, so that pieces of different length share
+// lanes and one step's time is bounded.
+void ccbt_sha1_start(ccbt_sha1_context *context);
+// Takes blocks * 64 bytes from data[i] into *contexts[i], for each i < count.
+void ccbt_sha1_advance(ccbt_sha1_kernel kernel, ccbt_sha1_context *const *contexts, const uint8_t *const *data, size_t blocks, size_t count);
+// Takes the last `tail_length` bytes (any number) and writes the digest. The context is used up.
+void ccbt_sha1_finish(ccbt_sha1_context *context, const uint8_t *tail, size_t tail_length, uint8_t *out20);
+
+// One message at once.
+void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20);
+void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32);
+
+#endif

@@ -1,0 +1,23 @@
+// What libcrypto does for us: one message at once, and the SHA-1 kernel of CPUs without a better one.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "kernels.h"
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+static void one_shot(const EVP_MD *kind, const uint8_t *data, size_t length, uint8_t *out) {
+    // Fails only without memory or without the algorithm: nothing can go on then.
+    if (EVP_Digest(data, length, out, NULL, kind, NULL) != 1) abort();
+}
+
+void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20) { one_shot(EVP_sha1(), data, length, out20); }
+void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32) { one_shot(EVP_sha256(), data, length, out32); }
+
+// EVP has no way to resume from a bare state, the low-level interface has.
+void ccbt_sha1_blocks_openssl(uint32_t *h, const uint8_t *data, size_t blocks) {
+    SHA_CTX c;
+    SHA1_Init(&c);
+    c.h0 = h[0], c.h1 = h[1], c.h2 = h[2], c.h3 = h[3], c.h4 = h[4];
+    SHA1_Update(&c, data, blocks * 64);
+    h[0] = c.h0, h[1] = c.h1, h[2] = c.h2, h[3] = c.h3, h[4] = c.h4;
+}

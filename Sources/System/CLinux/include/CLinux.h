@@ -1,0 +1,187 @@
+/// What Linux offers and Swift's Glibc import cannot see or call: io_uring (through liburing), memfd, pidfd,
+/// signalfd, openat2, statx, SCM_RIGHTS, spawning with mapped descriptors.
+///
+/// Thin shims only: no policy, no global state. Unless a comment says otherwise a function returns a value >= 0, or
+/// -errno. Nothing here allocates after `cl_ring_open`.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// MARK: - io_uring
+
+/// One completion, copied out of the completion queue.
+struct cl_completion {
+    uint64_t token;
+    int32_t result;  // >= 0 or -errno
+    uint32_t more;   // 1: a multishot operation goes on under the same token
+};
+
+/// A ring used by the one thread that opened it.
+struct cl_ring;
+
+/// Tokens from this one up belong to the ring (completions of cancel requests) and are never reported.
+#define CL_TOKEN_INTERNAL 0xFFFFFFFFFFFFFF00ULL
+
+/// Opens a ring of `entries` (1 ... 32768, rounded up to a power of two) submission slots and four times as many
+/// completion slots. Tries SINGLE_ISSUER|DEFER_TASKRUN|COOP_TASKRUN (kernel 6.1) first, then fewer flags.
+/// NULL on failure, with -errno in *error: -EPERM or -ENOSYS where a seccomp profile or sysctl refuses io_uring,
+/// -EOPNOTSUPP where the kernel is older than 5.19 (no multishot accept).
+struct cl_ring *cl_ring_open(unsigned entries, int *error);
+void cl_ring_close(struct cl_ring *ring);
+/// The IORING_SETUP_* flags in force.
+unsigned cl_ring_flags(const struct cl_ring *ring);
+/// Submission slots left before the next call would have to submit.
+unsigned cl_ring_space(const struct cl_ring *ring);
+
+/// Submits what is queued without waiting, and lets completions that are ready come in. One io_uring_enter.
+int cl_ring_submit(struct cl_ring *ring);
+/// Submits what is queued and waits for a completion or `nanoseconds` (< 0: for ever). One io_uring_enter.
+/// 0 when something may have completed, -ETIME at the deadline, -EINTR on a signal.
+int cl_ring_wait(struct cl_ring *ring, int64_t nanoseconds);
+/// Copies up to `capacity` completions out; internal ones are dropped. Returns how many.
+unsigned cl_ring_reap(struct cl_ring *ring, struct cl_completion *out, unsigned capacity);
+
+// Each of these queues one operation; false when the submission queue is full (submit, then try again). Memory
+// behind pointers must stay valid until the completion, except `address` and the iovec arrays, which the kernel
+// has read when the submission returns.
+_Bool cl_ring_accept(struct cl_ring *, int fd, uint64_t token);  // multishot; CLOEXEC and non-blocking
+_Bool cl_ring_connect(struct cl_ring *, int fd, const struct sockaddr_storage *address, socklen_t length, uint64_t token);
+_Bool cl_ring_recv(struct cl_ring *, int fd, void *p, size_t n, uint64_t token);
+_Bool cl_ring_recv_vector(struct cl_ring *, int fd, struct iovec *v, unsigned count, uint64_t token);
+_Bool cl_ring_send(struct cl_ring *, int fd, const void *p, size_t n, uint64_t token);  // MSG_NOSIGNAL
+_Bool cl_ring_send_vector(struct cl_ring *, int fd, struct iovec *v, unsigned count, uint64_t token);
+_Bool cl_ring_recvmsg(struct cl_ring *, int fd, struct msghdr *m, uint64_t token);  // MSG_CMSG_CLOEXEC
+_Bool cl_ring_sendmsg(struct cl_ring *, int fd, const struct msghdr *m, uint64_t token);
+_Bool cl_ring_poll(struct cl_ring *, int fd, uint32_t events, _Bool multishot, uint64_t token);
+_Bool cl_ring_read(struct cl_ring *, int fd, void *p, unsigned n, uint64_t offset, int buffer, uint64_t token);
+_Bool cl_ring_write(struct cl_ring *, int fd, const void *p, unsigned n, uint64_t offset, int buffer, uint64_t token);
+_Bool cl_ring_read_vector(struct cl_ring *, int fd, const struct iovec *v, unsigned count, uint64_t offset, uint64_t token);
+_Bool cl_ring_write_vector(struct cl_ring *, int fd, const struct iovec *v, unsigned count, uint64_t offset, uint64_t token);
+_Bool cl_ring_fsync(struct cl_ring *, int fd, _Bool data_only, uint64_t token);
+_Bool cl_ring_fallocate(struct cl_ring *, int fd, int mode, uint64_t offset, uint64_t length, uint64_t token);
+_Bool cl_ring_cancel(struct cl_ring *, uint64_t token);  // every operation with this token
+
+/// A table of `slots` (1 ... 16384) empty registered buffers. -ENOMEM or -EPERM: RLIMIT_MEMLOCK.
+int cl_ring_register_buffers(struct cl_ring *ring, unsigned slots);
+/// Fills slot `index`; p NULL empties it.
+int cl_ring_set_buffer(struct cl_ring *ring, unsigned index, void *p, size_t n);
+
+// MARK: - Descriptors
+
+/// An anonymous memory file of `size` bytes, sealed against growing and shrinking (and against more seals), so that
+/// no process that maps it can be hit by SIGBUS. CLOEXEC.
+int cl_memfd(const char *name, uint64_t size);
+int cl_pidfd_open(pid_t pid);
+int cl_pidfd_send_signal(int pidfd, int signal);
+/// Reaps the child behind a pidfd without blocking. 1: reaped, *exited tells whether *code is an exit code or a
+/// signal number; 0: still running.
+int cl_pidfd_reap(int pidfd, _Bool *exited, int *code);
+/// Blocks `signals` in the calling thread (threads made later inherit that) and returns a non-blocking signalfd of them.
+int cl_signalfd(const int *signals, unsigned count);
+/// Reads one signal. 1: *signal and *pid (its sender, or the child) are set; 0: none waits.
+int cl_signalfd_read(int fd, int *signal, pid_t *pid);
+/// Undoes cl_signalfd for the calling thread.
+int cl_unblock_signals(const int *signals, unsigned count);
+int cl_ignore_signal(int signal);
+/// Writes strerror's text for `code`, at most n bytes, without a terminator counted; returns its length.
+size_t cl_error_text(int code, char *out, size_t n);
+/// getrandom: up to n bytes, at least one; waits only before the kernel's pool is first seeded.
+ssize_t cl_random(void *out, size_t n);
+int cl_eventfd(void);  // CLOEXEC, non-blocking
+int cl_set_nonblocking(int fd, _Bool on);
+int cl_set_close_on_exec(int fd, _Bool on);
+
+// MARK: - Passing descriptors (SCM_RIGHTS)
+
+#define CL_PASS_LIMIT 16  // descriptors in one packet
+#define CL_PASS_CONTROL 96  // bytes of control buffer that hold them: CMSG_SPACE(16 * 4) = 80, with room for one more
+
+/// Writes a SCM_RIGHTS message for `count` (0 ... CL_PASS_LIMIT) descriptors into m->msg_control; 0 removes it.
+void cl_pass_prepare(struct msghdr *m, void *control, const int *fds, unsigned count);
+/// Takes the descriptors out of a received message; at most `capacity` are returned, any further one is closed.
+unsigned cl_pass_take(struct msghdr *m, int *fds, unsigned capacity);
+
+// MARK: - Processes
+
+/// One descriptor of the child: `source` here becomes `target` there.
+struct cl_mapping {
+    int source;
+    int target;
+};
+/// Starts `program` (a path; argv and environment NULL-terminated). 0, 1 and 2 are inherited unless mapped; of all other
+/// descriptors the child has exactly the mapped ones (at most CL_PASS_LIMIT, targets below 256). Signal mask empty,
+/// dispositions default, own process group when asked. Returns 0 and sets *pid and *pidfd (CLOEXEC). -errno covers a failed exec too.
+int cl_spawn(const char *program, char *const *argv, char *const *environment, const struct cl_mapping *map,
+    unsigned count, _Bool own_group, pid_t *pid, int *pidfd);
+/// prctl(PR_SET_NAME): at most 15 bytes are kept.
+int cl_set_thread_name(const char *name);
+int cl_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+int cl_set_dumpable(_Bool on);
+int cl_set_no_new_privileges(void);
+
+// MARK: - Files
+
+struct cl_file_status {
+    uint64_t size, allocated;  // bytes; allocated = blocks * 512
+    uint64_t inode, device;
+    int64_t modified_seconds;
+    uint32_t modified_nanoseconds;
+    uint32_t mode, links;
+    uint32_t direct_memory_alignment;  // 0: O_DIRECT refused or unknown (kernel before 6.1)
+    uint32_t direct_offset_alignment;
+};
+/// statx of `path` under `directory`, or of the descriptor itself when path is "". Symbolic links are not followed.
+int cl_status(int directory, const char *path, struct cl_file_status *out);
+/// openat2; O_CLOEXEC is added. `resolve` is a set of the CL_RESOLVE_* bits.
+int cl_openat2(int directory, const char *path, uint64_t flags, uint32_t mode, uint64_t resolve);
+#define CL_RESOLVE_NO_CROSS_DEVICE 0x01
+#define CL_RESOLVE_NO_MAGIC_LINKS 0x02
+#define CL_RESOLVE_NO_SYMBOLIC_LINKS 0x04
+#define CL_RESOLVE_BENEATH 0x08
+#define CL_RESOLVE_IN_ROOT 0x10
+extern const int cl_O_DIRECT, cl_O_PATH, cl_O_TMPFILE, cl_O_NOATIME;
+extern const int cl_FALLOC_KEEP_SIZE, cl_FALLOC_PUNCH_HOLE, cl_FALLOC_ZERO_RANGE;
+/// Next offset at or after `from` that holds data (or a hole); -ENXIO past the end.
+int64_t cl_seek_data(int fd, int64_t from);
+int64_t cl_seek_hole(int fd, int64_t from);
+int cl_fallocate(int fd, int mode, uint64_t offset, uint64_t length);
+/// renameat2; with no_replace an existing target gives -EEXIST.
+int cl_rename(int from_directory, const char *from, int to_directory, const char *to, _Bool no_replace);
+/// Free and total bytes, as an unprivileged user sees them, and the f_type magic of the file system.
+int cl_file_system(int fd, uint64_t *free_bytes, uint64_t *total_bytes, uint64_t *type);
+/// positional vectored I/O that takes any offset type.
+int cl_preadv(int fd, const struct iovec *v, int count, uint64_t offset);
+int cl_pwritev(int fd, const struct iovec *v, int count, uint64_t offset);
+/// accept4 with SOCK_CLOEXEC|SOCK_NONBLOCK.
+int cl_accept(int listener);
+
+// MARK: - Memory
+
+/// Shared mapping of [offset, offset + n) of fd, read and write; NULL on failure with -errno in *error.
+void *cl_map_shared(int fd, uint64_t offset, size_t n, int *error);
+/// Private anonymous memory aligned to `alignment` (a power of two, >= 4096), asked to be in huge pages.
+void *cl_map_private(size_t n, size_t alignment, int *error);
+int cl_unmap(void *p, size_t n);
+
+// MARK: - epoll
+
+/// One readiness event; `key` is what was registered.
+struct cl_event {
+    uint64_t key;
+    uint32_t events;
+};
+#define CL_EPOLL_IN 0x001u
+#define CL_EPOLL_PRI 0x002u
+#define CL_EPOLL_OUT 0x004u
+#define CL_EPOLL_ERR 0x008u
+#define CL_EPOLL_HUP 0x010u
+#define CL_EPOLL_RDHUP 0x2000u
+int cl_epoll_open(void);
+/// Arms `fd` once for `events`: adds it or re-arms it, whichever applies.
+int cl_epoll_arm(int epoll, int fd, uint32_t events, uint64_t key);
+int cl_epoll_remove(int epoll, int fd);
+/// Waits up to `nanoseconds` (< 0: for ever); at most 256 events.
+int cl_epoll_wait(int epoll, struct cl_event *out, unsigned capacity, int64_t nanoseconds);

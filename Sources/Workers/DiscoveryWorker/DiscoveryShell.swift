@@ -1,0 +1,197 @@
+import ByteCodec
+import Discovery
+import Glibc
+import IPC
+import LinuxIO
+import Observe
+import Primitives
+import Settings
+import Supervision
+import TrackerWire
+import WorkerKit
+
+/// The discovery worker: asks trackers for peers. The decisions are ``AnnounceCore``'s; here are its clock, its
+/// sockets and its edge to the session worker.
+///
+/// ```
+/// session ──frames──▶ SessionEdge ──events──▶ AnnounceCore ──effects──▶ HTTPTracker, UDPTracker ──▶ trackers
+/// session ◀──TrackerStatus, DiscoveryPeers──────────┘  ◀────────── outcomes ─────────┘
+/// ```
+package final class DiscoveryShell: WorkerShell {
+    package static let role = WorkerRole.discovery
+
+    enum Kind {
+        static let http: UInt8 = 16
+        static let udp: UInt8 = 17
+        static let lookup: UInt8 = 18
+    }
+    /// Unread bytes to the session above which no announce is begun: two hundred full answers.
+    private static let queueHigh = 8 << 20
+    /// While a new session is told everything again, its queue is kept below this.
+    private static let replayHigh = 1 << 20
+    private static let replayStep = 256
+    /// RELIABILITY: `stopped` gets 5 s in all.
+    private static let drainLimit = TimeSpan.seconds(5)
+    /// For the last frames to leave before the supervisor's own deadline.
+    private static let drainReserve = TimeSpan.milliseconds(300)
+    private static let localAddressLife = TimeSpan.minutes(5)
+
+    let kit: WorkerKit
+    private let log: Log
+    var core: AnnounceCore
+    private let http: HTTPTracker
+    private let udp: UDPTracker
+    private let resolver: Resolver
+    private var effects: [AnnounceCore.Effect] = []
+    private var session: Edge?
+    private var isStarted = false
+    private var isReplayed = false
+    private var isReady = false
+    /// Next row to tell a new session about; nil when it knows all.
+    private var replayCursor: Int?
+    private var localAddressesAt = Instant.zero
+    package private(set) var progress: UInt64 = 0
+
+    package init(kit: WorkerKit) throws {
+        self.kit = kit
+        log = Log(kit.name.description)
+        let settings = kit.settings
+        var configuration = AnnounceCore.Configuration()
+        configuration.perHost = settings.int("network.tracker_connections_per_host")
+        configuration.total = settings.int("network.tracker_connection_limit")
+        configuration.interval = settings.seconds("discovery.tracker_announce_interval")
+        configuration.httpEnabled = settings.bool("discovery.enable_http_trackers")
+        configuration.udpEnabled = settings.bool("discovery.enable_udp_trackers")
+        core = AnnounceCore(configuration: configuration, random: SeededRandom(seed: Entropy.seed()))
+
+        // Who listens on one address only is found at that address only: announces come from there (BEP 7).
+        let interface = settings.string("network.listen_interface")
+        let source = Endpoint(address: interface, port: 0).flatMap { $0.isUnspecified ? nil : $0 }
+        let timeout = settings.seconds("network.tracker_timeout")
+        resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
+        // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
+        udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2)
+        http = try HTTPTracker(
+            loop: kit.loop, kind: Kind.http,
+            limits: HTTPTracker.Limits(
+                connections: configuration.total, connectionsPerHost: configuration.perHost, whole: timeout,
+                connect: settings.seconds("network.tracker_connect_timeout"), source: source?.address))
+    }
+
+    package func edgeOpened(_ edge: Edge) {
+        guard edge.role == .session else { return }
+        session = edge
+        feed(.replayBegan)
+    }
+    package func edgeClosed(_ edge: Edge) {
+        guard edge == session else { return }
+        // Announcing goes on with what is known: trackers would drop us otherwise.
+        session = nil
+        replayCursor = nil
+    }
+    package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) { Descriptor.close(fd) }
+    package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) { Descriptor.close(fd) }
+    package func control(_ frame: Frame) {}
+
+    package func start() {
+        isStarted = true
+        sayReady()
+    }
+    private func sayReady() {
+        guard isStarted, isReplayed, !isReady else { return }
+        isReady = true
+        kit.ready()
+    }
+
+    package func received(_ frame: Frame, from edge: Edge) {
+        guard edge == session else { return }
+        progress &+= 1
+        do throws(DecodeError) {
+            try receivedFromSession(frame)
+        } catch {
+            kit.breakLink(edge, "\(error)")
+        }
+    }
+    func replayEnded() {
+        if isReplayed { replayCursor = 0 }
+        isReplayed = true
+        sayReady()
+    }
+
+    package func completed(_ completion: Completion) {
+        let now = kit.loop.now
+        switch completion.token.kind {
+        case Kind.http: http.completed(completion)
+        case Kind.udp: udp.completed(completion, now: now)
+        case Kind.lookup: if let end = resolver.completed(completion, now: now) { udp.resolved(end.host, end.answer, now: now) }
+        default: preconditionFailure("completion of kind \(completion.token.kind)")
+        }
+    }
+
+    package func turn(now: Instant) -> Instant {
+        if now >= localAddressesAt {
+            localAddressesAt = now + Self.localAddressLife
+            feed(.localAddresses(Resolver.localAddresses()))
+        }
+        feed(.held(session.map { kit.queuedBytes($0) > Self.queueHigh } ?? false))
+        tellAgain()
+        // An outcome may begin the next announce, which may end at once.
+        repeat {
+            http.turn(now: now)
+            udp.turn(now: now)
+            for (id, outcome) in http.takeEnded() + udp.takeEnded() {
+                progress &+= 1
+                feed(.ended(id, outcome))
+            }
+            if core.nextDeadline <= now { feed(.tick) }
+        } while !http.ended.isEmpty || !udp.ended.isEmpty
+        var next = min(core.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
+        if replayCursor != nil { next = min(next, now + .milliseconds(20)) }
+        return next
+    }
+
+    package func drain(deadline: Instant) {
+        let now = kit.loop.now
+        feed(.drain(deadline: max(now, min(now + Self.drainLimit, deadline - Self.drainReserve))))
+    }
+
+    /// One event through the core, its effects performed.
+    func feed(_ event: AnnounceCore.Event) {
+        let now = kit.loop.now
+        effects.removeAll(keepingCapacity: true)
+        core.handle(event, now: now, into: &effects)
+        perform(now)
+    }
+
+    private func tellAgain() {
+        guard var cursor = replayCursor, let session else { return }
+        effects.removeAll(keepingCapacity: true)
+        var isMore = true
+        while isMore, kit.queuedBytes(session) < Self.replayHigh {
+            isMore = core.report(from: &cursor, limit: Self.replayStep, into: &effects)
+            perform(kit.loop.now)
+            effects.removeAll(keepingCapacity: true)
+        }
+        replayCursor = isMore ? cursor : nil
+    }
+
+    private func perform(_ now: Instant) {
+        for effect in effects {
+            switch effect {
+            case .announce(let id, let url, let request):
+                if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
+            case .peers(let torrent, let endpoints):
+                send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.tracker.rawValue, endpoints: endpoints))
+            case .report(let report): send(status(report, now))
+            case .breaker(let host, let transition):
+                let why = transition.reason.map { ": \($0)" } ?? ""
+                log.warning("breaker tracker \(host) \(transition.from)->\(transition.to)\(why)")
+            case .drained: kit.drained()
+            }
+        }
+    }
+
+    private func send<M: IPCMessage>(_ message: M) {
+        if let session { kit.send(message, to: session) }
+    }
+}

@@ -1,0 +1,66 @@
+import ByteCodec
+import Discovery
+import IPC
+import LinuxIO
+import Primitives
+
+/// Frames of the session worker as events of the core, and back. Wall-clock seconds, which outlive a process, become
+/// moments of our clock here and nowhere else.
+extension DiscoveryShell {
+    func receivedFromSession(_ frame: Frame) throws(DecodeError) {
+        switch frame.type {
+        case .discoveryTorrentAdd: feed(.torrentAdded(record(try frame.decode())))
+        case .discoveryTorrentRemove:
+            let m: DiscoveryTorrentRemove = try frame.decode()
+            feed(.torrentRemoved(TorrentID(rawValue: m.torrent)))
+        case .discoveryTorrentFlags:
+            let m: DiscoveryTorrentFlags = try frame.decode()
+            feed(.torrentPaused(TorrentID(rawValue: m.torrent), TorrentFlags(rawValue: m.flags).contains(.paused)))
+        case .discoveryCounters:
+            let m: DiscoveryCounters = try frame.decode()
+            for t in m.torrents {
+                feed(.counters(TorrentID(rawValue: t.torrent), downloaded: t.downloaded, uploaded: t.uploaded, left: t.left))
+            }
+        case .discoveryCompleted:
+            let m: DiscoveryCompleted = try frame.decode()
+            feed(.completed(TorrentID(rawValue: m.torrent)))
+        case .announceNow:
+            let m: AnnounceNow = try frame.decode()
+            feed(.announceNow(TorrentID(rawValue: m.torrent)))
+        case .discoveryReplayEnd:
+            let m: DiscoveryReplayEnd = try frame.decode()
+            feed(.replayEnded(listenPort: m.listenPort, key: m.trackerKey, peerID: m.peerID))
+            replayEnded()
+        case .discoveryListenPort:
+            let m: DiscoveryListenPort = try frame.decode()
+            feed(.listenPort(m.listenPort))
+        // Of a session one version ahead.
+        default: break
+        }
+    }
+
+    private func record(_ m: DiscoveryTorrentAdd) -> TorrentRecord {
+        let now = kit.loop.now, wall = UInt64(max(0, Clock.wallSeconds()))
+        let trackers = m.trackers.map { entry in
+            // A clock that was set back by years must not overflow; the core bounds the wait itself.
+            let wait = entry.nextAnnounce > wall ? min(entry.nextAnnounce - wall, 1 << 31) : 0
+            return TrackerRecord(
+                tier: entry.tier, url: entry.url, next: wait == 0 ? .zero : now + .seconds(Int(wait)), startedSent: entry.startedSent != 0)
+        }
+        return TorrentRecord(
+            id: TorrentID(rawValue: m.torrent),
+            // BEP 52: a torrent of version 2 alone is announced by the first 20 bytes of its hash.
+            infoHash: m.infoHash.isZero ? m.infoHashV2.truncated : m.infoHash,
+            paused: TorrentFlags(rawValue: m.flags).contains(.paused), trackers: trackers, downloaded: m.downloaded,
+            uploaded: m.uploaded, left: m.left)
+    }
+
+    func status(_ report: TrackerReport, _ now: Instant) -> TrackerStatus {
+        let next = min(report.next, now + Discovery.neverAgain)
+        let wait = Int64((next - now).seconds.rounded(.up))
+        return TrackerStatus(
+            torrent: report.torrent.rawValue, tier: report.tier, url: report.url, state: report.state.rawValue,
+            startedSent: report.startedSent ? 1 : 0, seeds: report.seeds, leechers: report.leechers, downloads: report.downloads,
+            nextAnnounce: UInt64(max(0, Clock.wallSeconds() + wait)), message: report.message)
+    }
+}

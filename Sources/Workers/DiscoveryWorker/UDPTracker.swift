@@ -1,0 +1,171 @@
+import Discovery
+import Glibc
+import LinuxIO
+import Primitives
+import TrackerWire
+
+/// Announces over UDP (BEP 15): two sockets, one per family, around ``UDPTrackerCore``; names through ``Resolver``.
+final class UDPTracker {
+    private typealias Core = UDPTrackerCore<SystemRandomNumberGenerator>
+    private struct Asked {
+        let id: RequestID
+        let url: TrackerURL
+        let request: AnnounceRequest
+        let deadline: Instant
+        /// Who is asked; nil while the name is looked up.
+        var address: Endpoint?
+    }
+
+    private let loop: Loop
+    private let kind: UInt8
+    private let resolver: Resolver
+    private let whole: TimeSpan
+    private var core = Core(random: SystemRandomNumberGenerator())
+    /// -1: no socket of that family.
+    private var four: Int32 = -1, six: Int32 = -1
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: UDPPacket.packetLimit, alignment: 16)
+    /// In the order of asking; at most the limit of announces under way.
+    private var asked: [Asked] = []
+    private(set) var ended: [(RequestID, AnnounceOutcome)] = []
+
+    /// Packets read at one readiness: then the loop's others have their turn.
+    private static let packetsPerTurn = 64
+
+    /// `source`: the address to announce from; nil for the system's choice. `whole`: of one announce.
+    init(loop: Loop, kind: UInt8, resolver: Resolver, source: Endpoint?, whole: TimeSpan) throws(Errno) {
+        self.loop = loop
+        self.kind = kind
+        self.resolver = resolver
+        self.whole = whole
+        if source.map(\.isIPv4) ?? true { four = try Sockets.udpSocket(bind: source ?? Endpoint(ipv4: 0, port: 0)) }
+        if source.map({ !$0.isIPv4 }) ?? true {
+            do throws(Errno) {
+                six = try Sockets.udpSocket(bind: source ?? Endpoint(high: 0, low: 0, port: 0))
+            } catch {
+                // A machine without IPv6 still has IPv4 trackers.
+                if source != nil { throw error }
+            }
+        }
+        for fd in [four, six] where fd >= 0 { arm(fd) }
+    }
+    deinit {
+        for fd in [four, six] where fd >= 0 { Descriptor.close(fd) }
+        buffer.deallocate()
+    }
+
+    var nextDeadline: Instant {
+        asked.reduce(core.nextDeadline) { $1.address == nil ? min($0, $1.deadline) : $0 }
+    }
+    var count: Int { asked.count }
+
+    func takeEnded() -> [(RequestID, AnnounceOutcome)] {
+        defer { ended = [] }
+        return ended
+    }
+
+    func begin(_ id: RequestID, _ url: TrackerURL, _ request: AnnounceRequest, now: Instant) {
+        asked.append(Asked(id: id, url: url, request: request, deadline: now + whole, address: nil))
+        switch resolver.find(url.host, now: now) {
+        case .known(let addresses): ask(asked.count - 1, addresses, now)
+        case .lookUp, .wait: break
+        case .failed(let reason): end(id, .failed(reason, hostFault: true, retryAfter: nil))
+        }
+    }
+
+    /// A lookup's end, from ``Resolver/completed(_:now:)``.
+    func resolved(_ host: String, _ answer: AddressCache.Answer, now: Instant) {
+        for id in asked.filter({ $0.address == nil && $0.url.host == host }).map(\.id) {
+            guard let i = asked.firstIndex(where: { $0.id == id }) else { continue }
+            switch answer {
+            case .known(let addresses): ask(i, addresses, now)
+            case .failed(let reason): end(id, .failed(reason, hostFault: true, retryAfter: nil))
+            case .lookUp, .wait: break
+            }
+        }
+    }
+
+    private func ask(_ i: Int, _ addresses: [Endpoint], _ now: Instant) {
+        let one = asked[i]
+        let usable = addresses.filter { socket(for: $0) >= 0 }
+        guard var target = usable.first(where: { AddressClass($0) != .forbidden }) else {
+            let why = usable.first.map { "\($0.address) may not be asked from here" } ?? "no address of a family that we have"
+            return end(one.id, .failed(why, hostFault: false, retryAfter: nil))
+        }
+        target.port = one.url.port
+        asked[i].address = target
+        var effects: [Core.Effect] = []
+        core.begin(
+            one.id, one.request, to: target, urlData: one.url.pathAndQuery, deadline: one.deadline, now: now, into: &effects)
+        perform(effects, now)
+    }
+
+    // MARK: events
+
+    func completed(_ completion: Completion, now: Instant) {
+        let fd = Int32(bitPattern: completion.token.index)
+        for _ in 0..<Self.packetsPerTurn {
+            var from = SocketAddress()
+            let n = from.withMutableSockaddr { recvfrom(fd, buffer.baseAddress!, buffer.count, Int32(MSG_DONTWAIT), $0, $1) }
+            // An error here is of one packet sent earlier (ICMP); the next read tells the truth.
+            guard n >= 0 else { break }
+            guard let endpoint = from.endpoint else { continue }
+            var effects: [Core.Effect] = []
+            core.received(UnsafeRawBufferPointer(rebasing: buffer[0..<n]), from: endpoint, now: now, into: &effects)
+            perform(effects, now)
+        }
+        arm(fd)
+    }
+
+    func turn(now: Instant) {
+        if core.nextDeadline <= now {
+            var effects: [Core.Effect] = []
+            core.tick(now: now, into: &effects)
+            perform(effects, now)
+        }
+        for one in asked where one.address == nil && one.deadline <= now {
+            end(one.id, .failed("the name lookup takes too long", hostFault: true, retryAfter: nil))
+        }
+    }
+
+    private func arm(_ fd: Int32) {
+        loop.poll(fd, events: Int16(POLLIN), multishot: false, token: Token(kind: kind, index: UInt32(bitPattern: fd), generation: 0))
+    }
+
+    private func socket(for address: Endpoint) -> Int32 { address.isIPv4 ? four : six }
+
+    private func perform(_ first: [Core.Effect], _ now: Instant) {
+        var effects = first
+        var at = 0
+        while at < effects.count {
+            switch effects[at] {
+            case .send(let endpoint, let bytes):
+                // A refusal ends every announce to that address, whose ends come behind in this list.
+                if let error = send(bytes, to: endpoint) { core.unreachable(endpoint, "\(error)", now: now, into: &effects) }
+            case .ended(let id, let outcome):
+                if case .failed(_, hostFault: true, _) = outcome, let one = asked.first(where: { $0.id == id }), let address = one.address {
+                    resolver.demote(one.url.host, address)
+                }
+                end(id, outcome)
+            }
+            at += 1
+        }
+    }
+
+    /// nil when it was sent, or lost as any packet may be.
+    private func send(_ bytes: [UInt8], to endpoint: Endpoint) -> Errno? {
+        let fd = socket(for: endpoint)
+        let n = SocketAddress(endpoint).withSockaddr { address, length in
+            bytes.withUnsafeBytes { sendto(fd, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL), address, length) }
+        }
+        guard n < 0 else { return nil }
+        switch errno {
+        case EAGAIN, EINTR, ENOBUFS, ENOMEM, ECONNREFUSED: return nil
+        default: return .current
+        }
+    }
+
+    private func end(_ id: RequestID, _ outcome: AnnounceOutcome) {
+        asked.removeAll { $0.id == id }
+        ended.append((id, outcome))
+    }
+}

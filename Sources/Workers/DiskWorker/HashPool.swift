@@ -1,0 +1,160 @@
+import CHash
+import CLinux
+import Glibc
+import LinuxIO
+import Primitives
+
+/// Threads that hash pieces, many at once. Tasks come in by a queue that the arenas' and check buffers' sizes bound
+/// (each holds memory of one); results come out by another and a wake of the loop.
+///
+/// A thread takes up to 16 waiting pieces of equal length, as many as the widest kernel interleaves, but never waits
+/// for more to come.
+package final class HashPool: @unchecked Sendable {
+    package struct Task: @unchecked Sendable {
+        /// Read only until the outcome came.
+        package let memory: UnsafeRawBufferPointer
+        package let expected: SHA1Digest
+        /// The caller's.
+        package let tag: UInt64
+        package init(memory: UnsafeRawBufferPointer, expected: SHA1Digest, tag: UInt64) {
+            self.memory = memory
+            self.expected = expected
+            self.tag = tag
+        }
+    }
+    package struct Outcome: Equatable, Sendable {
+        package let tag: UInt64
+        package let matches: Bool
+    }
+
+    private static let batch = 16
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var threads: [pthread_t] = []
+    private let wake: @Sendable () -> Void
+    // Under the mutex:
+    private var tasks: [Task] = []
+    private var head = 0
+    private var outcomes: [Outcome] = []
+    private var isStopping = false
+
+    /// `wake` runs on a pool thread after results came.
+    package init(threads count: Int, wake: @escaping @Sendable () -> Void) {
+        precondition(count > 0)
+        self.wake = wake
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+        tasks.reserveCapacity(1024)
+        outcomes.reserveCapacity(1024)
+        for _ in 0..<count {
+            var thread = pthread_t()
+            let me = Unmanaged.passUnretained(self).toOpaque()
+            let result = pthread_create(
+                &thread, nil,
+                { raw in
+                    Unmanaged<HashPool>.fromOpaque(raw!).takeUnretainedValue().run()
+                    return nil
+                }, me)
+            precondition(result == 0, "no thread for hashing")
+            threads.append(thread)
+        }
+    }
+
+    /// Waits for the batch in work. Call before the memory of waiting tasks goes away.
+    package func stop() {
+        pthread_mutex_lock(mutex)
+        isStopping = true
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+    }
+    deinit {
+        precondition(threads.isEmpty, "the pool was not stopped")
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    package func submit(_ task: Task) {
+        pthread_mutex_lock(mutex)
+        tasks.append(task)
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+    }
+    package func submit(_ more: [Task]) {
+        pthread_mutex_lock(mutex)
+        tasks.append(contentsOf: more)
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// Moves the results since the last call to the end of `out`.
+    package func drain(into out: inout [Outcome]) {
+        pthread_mutex_lock(mutex)
+        out.append(contentsOf: outcomes)
+        outcomes.removeAll(keepingCapacity: true)
+        pthread_mutex_unlock(mutex)
+    }
+
+    private func run() {
+        cl_set_thread_name("hash")
+        var mine: [Task] = []
+        mine.reserveCapacity(Self.batch)
+        let digests = UnsafeMutablePointer<UInt8>.allocate(capacity: 20 * Self.batch)
+        let pointers = UnsafeMutablePointer<UnsafePointer<UInt8>?>.allocate(capacity: Self.batch)
+        defer {
+            digests.deallocate()
+            pointers.deallocate()
+        }
+        while true {
+            pthread_mutex_lock(mutex)
+            while head == tasks.count, !isStopping { pthread_cond_wait(condition, mutex) }
+            if isStopping {
+                pthread_mutex_unlock(mutex)
+                return
+            }
+            mine.removeAll(keepingCapacity: true)
+            // The oldest decides the length; its equals are taken from behind, others keep their place.
+            let length = tasks[head].memory.count
+            var kept = head
+            var at = head
+            while at < tasks.count, mine.count < Self.batch, at - head < 4 * Self.batch {
+                if tasks[at].memory.count == length {
+                    mine.append(tasks[at])
+                    // Close the gap: what stands before it moves up by one.
+                    var hole = at
+                    while hole > kept {
+                        tasks[hole] = tasks[hole - 1]
+                        hole -= 1
+                    }
+                    kept += 1
+                }
+                at += 1
+            }
+            head = kept
+            if head == tasks.count {
+                tasks.removeAll(keepingCapacity: true)
+                head = 0
+            } else if head > 512 {
+                tasks.removeFirst(head)
+                head = 0
+            }
+            pthread_mutex_unlock(mutex)
+
+            for (i, task) in mine.enumerated() { pointers[i] = task.memory.baseAddress.map { $0.assumingMemoryBound(to: UInt8.self) } }
+            ccbt_sha1_many(pointers, length, mine.count, digests)
+
+            pthread_mutex_lock(mutex)
+            for (i, task) in mine.enumerated() {
+                let digest = SHA1Digest(bytes: UnsafeRawBufferPointer(start: digests + 20 * i, count: 20))
+                outcomes.append(Outcome(tag: task.tag, matches: digest == task.expected))
+            }
+            pthread_mutex_unlock(mutex)
+            wake()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import Glibc
+import LinuxIO
+import Observe
+import PeerWire
+import Primitives
+import Swarm
+
+/// Opening and closing connections, up to the handshake.
+extension PeerShell {
+    // MARK: In
+
+    func accepted(_ completion: Completion, now: Instant) {
+        let row = Int(completion.token.index)
+        if !completion.more, row < listeners.count { rearm(row) }
+        guard completion.result >= 0 else {
+            // Out of descriptors: pause, so that the loop does not spin on a full queue (RELIABILITY D15).
+            if completion.result == -EMFILE || completion.result == -ENFILE { acceptPausedUntil = now + .milliseconds(500) }
+            return
+        }
+        let fd = completion.result
+        guard let endpoint = Sockets.peerEndpoint(fd), let peer = swarm.accepted(from: endpoint, now: now, into: &effects) else {
+            _ = Glibc.close(fd)
+            return
+        }
+        Sockets.setNoDelay(fd)
+        postReceive(addLink(peer, fd, .greeting), now: now)
+        act(now: now)
+    }
+
+    func rearm(_ row: Int) {
+        guard !isDraining else { return }
+        if acceptPausedUntil > kit.loop.now {
+            pausedListeners.append(row)
+            return
+        }
+        kit.loop.accept(listeners[row].fd, token: Token(kind: PeerToken.accept.rawValue, index: UInt32(row), generation: 0))
+    }
+    func resumeAccepting(now: Instant) {
+        guard !pausedListeners.isEmpty, now >= acceptPausedUntil else { return }
+        let rows = pausedListeners
+        pausedListeners.removeAll()
+        for row in rows { rearm(row) }
+    }
+
+    // MARK: Out
+
+    func dial(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
+        do throws(Errno) {
+            let fd = try Sockets.streamSocket(for: endpoint, bind: bindEndpoint(for: endpoint))
+            Sockets.setNoDelay(fd)
+            let link = addLink(peer, fd, .dialing)
+            link.connectPosted = true
+            kit.loop.connect(fd, SocketAddress(endpoint), token: link.token(.connect))
+        } catch {
+            swarm.dialFailed(peer, errno: error.code, now: now, into: &effects)
+        }
+    }
+
+    /// Connections leave from the listening address when it is a particular one.
+    private func bindEndpoint(for remote: Endpoint) -> Endpoint? {
+        for listener in listeners where !listener.endpoint.isUnspecified && listener.endpoint.isIPv4 == remote.isIPv4 {
+            return Endpoint(high: listener.endpoint.high, low: listener.endpoint.low, port: 0)
+        }
+        return nil
+    }
+
+    func connectCompleted(_ link: Link, _ result: Int32, now: Instant) {
+        link.connectPosted = false
+        guard link.state != .closing else { return finishClosing(link, now: now) }
+        if result < 0 {
+            close(link, errno: -result, now: now)
+        } else {
+            link.state = .greeting
+            swarm.connected(link.peer, now: now, into: &effects)
+            postReceive(link, now: now)
+        }
+        act(now: now)
+    }
+
+    // MARK: Handshake
+
+    /// Takes the handshake from the inbox. False: more bytes are needed, or the connection is over.
+    func greet(_ link: Link, now: Instant) -> Bool {
+        let bytes = link.inbox.readable
+        guard Handshake.isPlausible(prefix: bytes) else {
+            swarm.streamFailed(link.peer, now: now, into: &effects)
+            link.inbox.consume(link.inbox.count)
+            return false
+        }
+        guard bytes.count >= Handshake.byteCount, let handshake = try? Handshake(decoding: bytes) else { return false }
+        link.inbox.consume(Handshake.byteCount)
+        link.state = .open
+        swarm.handshakeReceived(link.peer, handshake, now: now, into: &effects)
+        act(now: now)
+        link.parser = MessageParser(pieceCount: swarm.pieceCount(of: link.peer))
+        return link.state == .open
+    }
+
+    // MARK: Links
+
+    private func addLink(_ peer: PeerHandle, _ fd: Int32, _ state: Link.State) -> Link {
+        let row: Int
+        if let free = freeLinks.popLast() {
+            row = free
+        } else {
+            row = links.count
+            links.append(nil)
+            linkGenerations.append(0)
+        }
+        linkGenerations[row] = (linkGenerations[row] + 1) & 0xFF_FFFF
+        let link = Link(index: UInt32(row), generation: linkGenerations[row], peer: peer, fd: fd, state: state)
+        links[row] = link
+        while linkOfPeer.count <= Int(peer.index) { linkOfPeer.append(-1) }
+        linkOfPeer[Int(peer.index)] = Int32(row)
+        return link
+    }
+
+    func link(of peer: PeerHandle) -> Link? {
+        guard Int(peer.index) < linkOfPeer.count, linkOfPeer[Int(peer.index)] >= 0,
+            let link = links[Int(linkOfPeer[Int(peer.index)])], link.peer == peer, link.state != .closing
+        else { return nil }
+        return link
+    }
+
+    /// The link of a completion; nil when the row was given to another meanwhile.
+    func link(of token: Token) -> Link? {
+        guard Int(token.index) < links.count, let link = links[Int(token.index)], link.generation == token.generation else { return nil }
+        return link
+    }
+
+    /// `errno` 0: because we want it, or the other side ended the stream.
+    func close(_ link: Link, errno: Int32, now: Instant) {
+        guard link.state != .closing else { return }
+        link.neverConnected = link.state == .dialing
+        link.state = .closing
+        link.closeErrno = errno
+        link.serves.removeAll()
+        if link.receivePosted { kit.loop.cancel(link.token(.receive)) }
+        if link.sendPosted { kit.loop.cancel(link.token(.send)) }
+        if link.connectPosted { kit.loop.cancel(link.token(.connect)) }
+        shutdown(link.fd, Int32(SHUT_RDWR))
+        finishClosing(link, now: now)
+    }
+
+    /// Once nothing is in flight: releases all, and only then tells the core, which may give the slots to others.
+    func finishClosing(_ link: Link, now: Instant) {
+        guard link.state == .closing, link.isIdle, links[Int(link.index)] === link else { return }
+        link.batch.abandon()
+        releasePins(link)
+        _ = Glibc.close(link.fd)
+        links[Int(link.index)] = nil
+        freeLinks.append(Int(link.index))
+        if linkOfPeer[Int(link.peer.index)] == Int32(link.index) { linkOfPeer[Int(link.peer.index)] = -1 }
+        if link.neverConnected {
+            swarm.dialFailed(link.peer, errno: link.closeErrno, now: now, into: &effects)
+        } else {
+            swarm.closed(link.peer, errno: link.closeErrno, now: now, into: &effects)
+        }
+        act(now: now)
+    }
+}

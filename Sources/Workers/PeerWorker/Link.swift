@@ -1,0 +1,59 @@
+import ByteCodec
+import Glibc
+import LinuxIO
+import PeerWire
+import Primitives
+import Swarm
+
+/// One connection's bytes: what is being received, what is being sent. Decisions are the swarm's.
+///
+/// Life: `dialing → greeting → open → closing`, an accepted connection begins at `greeting`. A closing link lives until
+/// its last operation has completed, since the kernel may write into its memory until then.
+final class Link {
+    enum State { case dialing, greeting, open, closing }
+
+    /// Row in the shell's table of links, and how often the row was used: what completion tokens carry.
+    let index: UInt32
+    let generation: UInt32
+    let peer: PeerHandle
+    let fd: Int32
+    var state: State
+
+    // Inbound
+    var inbox = Inbox()
+    var plan = ReceivePlan()
+    var parser = MessageParser()
+    var receivePosted = false
+    /// The posted receive goes by the plan, not into the inbox.
+    var receivesByPlan = false
+
+    // Outbound
+    var outbox = ByteWriter(capacity: 1024)
+    var serves = ServeQueue()
+    var batch = SendBatch()
+    var sendPosted = false
+    var isDirty = false
+    var waitsForRead = false
+
+    init(index: UInt32, generation: UInt32, peer: PeerHandle, fd: Int32, state: State) {
+        self.index = index
+        self.generation = generation
+        self.peer = peer
+        self.fd = fd
+        self.state = state
+    }
+
+    var isIdle: Bool { !receivePosted && !sendPosted && !connectPosted }
+    var connectPosted = false
+    /// Why it closes; 0: we want it so, or the other side ended the stream.
+    var closeErrno: Int32 = 0
+    var neverConnected = false
+
+    func token(_ kind: PeerToken) -> Token { Token(kind: kind.rawValue, index: index, generation: generation) }
+}
+
+/// What a completion is about; kinds below 16 are the kit's.
+enum PeerToken: UInt8 {
+    case accept = 16
+    case connect, receive, send
+}

@@ -1,0 +1,183 @@
+import BlockArena
+import Buffers
+import ByteCodec
+import CHash
+import Glibc
+import IPC
+import LinuxIO
+import Observe
+import PeerWire
+import Primitives
+import Settings
+import Swarm
+import WorkerKit
+
+/// The peer shard: sockets around the swarm core.
+///
+///     Inbound.swift       socket → slot → blockReceived        DiskLink.swift     whole pieces and reads ⇄ disk worker
+///     Outbound.swift      serve → cache → send                 SessionLink.swift  torrents, peers, statistics ⇄ session
+///     Connections.swift   accept, dial, greet, close           Effects.swift      what the core decided → the files above
+///
+/// One thread, one ring. The core is entered once per completion; what it wants is in `effects`.
+package final class PeerShell: WorkerShell {
+    package static var role: WorkerRole { .peer }
+
+    struct TorrentRow {
+        var geometry: PieceGeometry?
+        var device: UInt16
+        /// The disk worker says that it can be read.
+        var isReadable = false
+    }
+
+    let kit: WorkerKit
+    let configuration: SwarmConfiguration
+    let swarm: Swarm
+    let buffers: Buffers
+    var effects = EffectBuffer()
+    /// Set before Start; nothing happens without it.
+    var arena: BlockArena!
+
+    // Connections
+    var links: [Link?] = []
+    var linkGenerations: [UInt32] = []
+    var freeLinks: [Int] = []
+    var linkOfPeer: [Int32] = []
+    var listeners: [(fd: Int32, endpoint: Endpoint)] = []
+    var pausedListeners: [Int] = []
+    var acceptPausedUntil = Instant.zero
+    var dirty: [UInt32] = []
+    var readWaiters: [UInt32] = []
+    /// Payload that nobody wants is received here.
+    let bin: UnsafeMutableRawPointer
+
+    // Disk
+    var torrents: [TorrentID: TorrentRow] = [:]
+    var torrentOrder: [TorrentID] = []
+    var handedLength: [UInt32]
+    var reads: [PendingRead?]
+    var leftOvers: [(first: SlotIndex, entry: BlockArena.Entry)] = []
+
+    // Session
+    var replayed: Set<TorrentID> = []
+    var nextStats = Instant.zero
+    var isReady = false
+    var isDraining = false
+    var isActing = false
+
+    // Counters
+    var copiedBytes: UInt64 = 0
+    var adoptedBytes: UInt64 = 0
+    var completions: UInt64 = 0
+
+    package init(kit: WorkerKit) throws {
+        self.kit = kit
+        let slots = ArenaLayout(mebibytes: kit.settings.int("disk.cache_size_mb")).slotCount
+        // 64 MiB of warm memory before the cache spreads; a chunk is the disk's read-ahead.
+        let readAhead = max(1, kit.settings.int("disk.read_ahead_kib") / 16)
+        buffers = Buffers(slotCount: slots, softSlots: (64 << 20) / ArenaLayout.slotSize, chunkSlots: 1 << (Int.bitWidth - 1 - readAhead.leadingZeroBitCount))
+        var seed: UInt64 = 0
+        getentropy(&seed, 8)
+        configuration = SwarmConfiguration(kit.settings, seed: seed)
+        swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
+        handedLength = [UInt32](repeating: 0, count: slots)
+        reads = [PendingRead?](repeating: nil, count: slots)
+        bin = .allocate(byteCount: WireLimit.piece, alignment: 4096)
+    }
+    deinit { bin.deallocate() }
+
+    package var progress: UInt64 { completions }
+
+    // MARK: What the supervisor gives
+
+    package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) {
+        defer { _ = Glibc.close(fd) }
+        guard shard == kit.name.index else { return }
+        guard slotCount == buffers.slotCount else { kit.fail("an arena of \(slotCount) slots where the settings say \(buffers.slotCount)") }
+        do { arena = try BlockArena(fd: fd, slotCount: slotCount, byteCount: byteCount) } catch { kit.fail("\(error)") }
+        findLeftOvers()
+    }
+
+    package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) {
+        guard kind == .peerTCP else { return }
+        listeners.append((fd, endpoint))
+        if isReady { rearm(listeners.count - 1) }
+    }
+
+    package func start() {
+        guard arena != nil else { kit.fail("Start without an arena") }
+        for row in listeners.indices { rearm(row) }
+        if replayed.isEmpty == false || isReady { kit.ready() }
+    }
+
+    package func edgeOpened(_ edge: Edge) {
+        switch edge.role {
+        case .session: sessionOpened()
+        case .disk: diskOpened(edge)
+        default: break
+        }
+    }
+    package func edgeClosed(_ edge: Edge) {
+        if edge.role == .disk { diskClosed(edge, now: kit.loop.now) }
+    }
+
+    package func received(_ frame: Frame, from edge: Edge) {
+        completions += 1
+        do {
+            switch edge.role {
+            case .session: try receivedFromSession(frame, now: kit.loop.now)
+            case .disk: try receivedFromDisk(frame, now: kit.loop.now)
+            default: break
+            }
+        } catch {
+            Log.log(.error, "a frame from \(edge.role.name) that cannot be read: \(error)")
+        }
+    }
+    package func control(_ frame: Frame) {}
+
+    // MARK: Loop
+
+    package func completed(_ completion: Completion) {
+        completions += 1
+        let now = kit.loop.now
+        guard let kind = PeerToken(rawValue: completion.token.kind) else { return }
+        if kind == .accept { return accepted(completion, now: now) }
+        guard let link = link(of: completion.token) else { return }
+        switch kind {
+        case .receive: receiveCompleted(link, completion.result, now: now)
+        case .send: sendCompleted(link, completion.result, now: now)
+        case .connect: connectCompleted(link, completion.result, now: now)
+        case .accept: break
+        }
+    }
+
+    package func turn(now: Instant) -> Instant {
+        if now >= swarm.nextDeadline {
+            swarm.tick(now: now, into: &effects)
+            act(now: now)
+            postIdleReceives(now: now)
+            // Room in the arena or an ended receive may have come without a read.
+            wakeReadWaiters()
+        }
+        reportStats(now: now)
+        resumeAccepting(now: now)
+        flushDirty(now: now)
+        if effects.count > 0 { act(now: now) }
+        return min(swarm.nextDeadline, nextStats)
+    }
+
+    /// Links that had nothing to expect when they were last posted read into the inbox; nothing to do for those that
+    /// are posted. A link without a posted receive (its slots were another's) is posted again.
+    private func postIdleReceives(now: Instant) {
+        for link in links {
+            if let link, !link.receivePosted { postReceive(link, now: now) }
+        }
+    }
+
+    package func drain(deadline: Instant) {
+        isDraining = true
+        for link in links {
+            if let link { close(link, errno: 0, now: kit.loop.now) }
+        }
+        kit.drained()
+    }
+}

@@ -1,0 +1,161 @@
+import IPC
+import Observe
+import Primitives
+import Swarm
+import WorkerKit
+
+/// The edge to the session worker: which torrents there are, where peers may be, and what became of both.
+extension PeerShell {
+    func receivedFromSession(_ frame: Frame, now: Instant) throws {
+        switch frame.type {
+        case .peerTorrentAdd: addTorrent(try frame.decode(), now: now)
+        case .peerTorrentRemove: removeTorrent(TorrentID(rawValue: try frame.decode(PeerTorrentRemove.self).torrent), now: now)
+        case .peerTorrentFlags:
+            let m = try frame.decode(PeerTorrentFlags.self)
+            swarm.setTraits(TorrentID(rawValue: m.torrent), TorrentTraits(TorrentFlags(rawValue: m.flags)), now: now, into: &effects)
+        case .peersFound:
+            let m = try frame.decode(PeersFound.self)
+            swarm.peersFound(
+                TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, now: now, into: &effects)
+        case .metadataBlock:
+            let m = try frame.decode(MetadataBlock.self)
+            swarm.metadataBlock(
+                PeerHandle(packed: frame.correlation), torrent: TorrentID(rawValue: m.torrent), block: m.block, bytes: m.bytes, now: now, into: &effects)
+        case .peerListWanted:
+            let m = try frame.decode(PeerListWanted.self)
+            sendPeerList(TorrentID(rawValue: m.torrent), correlation: frame.correlation)
+        case .peerReplayEnd: replayEnded(now: now)
+        default: break
+        }
+        act(now: now)
+    }
+
+    // MARK: Torrents
+
+    private func addTorrent(_ m: PeerTorrentAdd, now: Instant) {
+        let id = TorrentID(rawValue: m.torrent)
+        let flags = TorrentFlags(rawValue: m.flags)
+        let geometry = flags.contains(.hasMetadata) ? PieceGeometry(totalLength: m.totalLength, pieceLength: m.pieceLength) : nil
+        replayed.insert(id)
+        if let known = torrents[id], known.geometry == geometry {
+            return swarm.setTraits(id, TorrentTraits(flags), now: now, into: &effects)
+        }
+        if torrents[id] == nil { torrentOrder.append(id) }
+        torrents[id] = TorrentRow(geometry: geometry, device: m.device)
+        swarm.addTorrent(
+            TorrentSpec(
+                id: id, infoHash: m.infoHash, infoHashV2: m.infoHashV2.isZero ? nil : m.infoHashV2, traits: TorrentTraits(flags), geometry: geometry,
+                metadataLength: Int(m.metadataLength)),
+            now: now, into: &effects)
+    }
+
+    private func removeTorrent(_ id: TorrentID, now: Instant) {
+        guard torrents.removeValue(forKey: id) != nil else { return }
+        torrentOrder.removeAll { $0 == id }
+        swarm.removeTorrent(id, now: now, into: &effects)
+        buffers.forget(torrent: id)
+        leftOvers.removeAll { first, entry in
+            guard entry.torrent == id else { return false }
+            dropLeftOver(first)
+            return true
+        }
+    }
+
+    private func replayEnded(now: Instant) {
+        // What the session does not know any more was removed while the link was down.
+        for id in torrentOrder where !replayed.contains(id) { removeTorrent(id, now: now) }
+        leftOvers.removeAll { first, entry in
+            guard torrents[entry.torrent] == nil else { return false }
+            dropLeftOver(first)
+            return true
+        }
+        announceListenPort()
+        if !isReady {
+            isReady = true
+            kit.ready()
+        }
+    }
+
+    func sessionOpened() {
+        replayed.removeAll()
+        // A new session worker knows nothing of this generation's counters.
+        let all = swarm.torrentIDs.compactMap { swarm.report($0) }.filter { $0.downloaded + $0.uploaded > 0 || $0.peers > 0 }
+        sendStats(all.map(TorrentStats.init))
+    }
+
+    private func announceListenPort() {
+        guard let session = kit.edge(.session) else { return }
+        kit.send(ListenPort(port: listeners.first?.endpoint.port ?? 0), to: session)
+    }
+
+    // MARK: Reports
+
+    /// Each 100 ms: the torrents whose numbers moved.
+    func reportStats(now: Instant) {
+        guard now >= nextStats else { return }
+        nextStats = now + .milliseconds(100)
+        var changed: [TorrentStats] = []
+        swarm.takeReports { changed.append(TorrentStats($0)) }
+        sendStats(changed)
+    }
+
+    private func sendStats(_ changed: [TorrentStats]) {
+        guard let session = kit.edge(.session) else { return }
+        // 64 bytes each: 8,000 stay well inside a frame.
+        for at in stride(from: 0, to: changed.count, by: 8000) {
+            kit.send(PeerStats(torrents: Array(changed[at..<min(at + 8000, changed.count)])), to: session)
+        }
+    }
+
+    private func sendPeerList(_ torrent: TorrentID, correlation: UInt64) {
+        guard let session = kit.edge(.session) else { return }
+        let peers = swarm.peers(of: torrent).prefix(4000).compactMap { swarm.report($0) }.map(PeerDetails.init)
+        kit.send(PeerList(torrent: torrent.rawValue, peers: peers), to: session, correlation: correlation)
+    }
+
+    /// BEP 9 metadata that the swarm has checked, in parts that fit frames.
+    func sendMetadata(_ torrent: TorrentID, _ bytes: [UInt8]) {
+        guard let session = kit.edge(.session) else { return }
+        let part = 512 << 10
+        for at in stride(from: 0, to: bytes.count, by: part) {
+            kit.send(
+                MetadataFound(
+                    torrent: torrent.rawValue, totalLength: UInt32(bytes.count), offset: UInt32(at), bytes: Array(bytes[at..<min(at + part, bytes.count)])),
+                to: session)
+        }
+    }
+}
+
+extension TorrentTraits {
+    init(_ flags: TorrentFlags) {
+        self = []
+        if flags.contains(.isPrivate) { insert(.isPrivate) }
+        if flags.contains(.paused) { insert(.paused) }
+        if flags.contains(.sequential) { insert(.sequential) }
+    }
+}
+
+extension PeerHandle {
+    /// As a correlation: generation above, index below.
+    var packed: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+    init(packed: UInt64) { self.init(index: UInt32(truncatingIfNeeded: packed), generation: UInt32(packed >> 32)) }
+}
+
+extension TorrentStats {
+    init(_ r: Swarm.TorrentReport) {
+        self.init(
+            torrent: r.id.rawValue, downloaded: r.downloaded, downloadedAgain: r.downloadedAgain, uploaded: r.uploaded, downRate: r.downRate,
+            upRate: r.upRate, peers: UInt32(r.peers), seeds: UInt32(r.seeds), inFlight: UInt32(r.inFlight))
+    }
+}
+
+extension PeerDetails {
+    init(_ r: Swarm.PeerReport) {
+        let bits = [r.amInterested, r.amChoking, r.isInterested, r.isChoking, r.isSnubbed, r.isIncoming, r.isSeed, r.isOptimistic, r.uploadOnly]
+        let flags = bits.enumerated().reduce(UInt32(0)) { $0 | ($1.element ? 1 << UInt32($1.offset) : 0) }
+        self.init(
+            endpoint: r.endpoint, peerID: r.peerID, client: r.client, source: r.origin.rawValue, flags: flags, downRate: r.downRate,
+            upRate: r.upRate, downloaded: r.downloaded, uploaded: r.uploaded, havePieces: UInt32(r.havePieces), inFlight: UInt32(r.inFlight),
+            queued: UInt32(r.queued))
+    }
+}

@@ -1,0 +1,107 @@
+import Catalog
+import Control
+import Metainfo
+import Observe
+import Primitives
+import WorkerKit
+
+/// An `add` on its way to the store.
+struct Addition {
+    let hash: InfoHash
+    let content: StoredTorrents.Content
+}
+/// A magnet's metadata on its way there.
+struct StoredMetadata: Sendable {
+    let hash: InfoHash
+    let stored: [UInt8]
+}
+
+/// From the core's batch to disk and back: .torrent files first, then the transaction that names them.
+extension SessionShell {
+    func commitIfDue(_ now: Instant) {
+        guard !isCommitting, !isClosing else { return }
+        let mayCollect = !garbage.isEmpty
+        guard let batch = core.takeBatch(now: now) else {
+            if mayCollect { collectGarbage() }
+            return
+        }
+        isCommitting = true
+        var writes: [(InfoHash, StoredTorrents.Content)] = []
+        for token in batch.added {
+            guard let addition = additions[token] else { preconditionFailure("an add without its content") }
+            writes.append((addition.hash, addition.content))
+        }
+        for id in batch.metadata { if let m = metadata[id.rawValue] { writes.append((m.hash, .torrent(m.stored))) } }
+        let magnetsDone = batch.metadata.compactMap { metadata[$0.rawValue]?.hash }
+        let unwanted = takeGarbage()
+        let store = self.store, files = self.files
+        pool({ [writes] () -> CommitOutcome in
+            files.remove(unwanted)
+            do throws(StoredTorrents.WriteFailure) { try files.write(writes) } catch { return .failed(error.description, damaged: false) }
+            do throws(CatalogStore.Failure) { try store.commit(batch) } catch {
+                switch error {
+                case .damaged(let why): return .failed(why, damaged: true)
+                case .refused(let why): return .failed(why, damaged: false)
+                }
+            }
+            // Only now: until the commit the row said that it was a magnet.
+            for hash in magnetsDone { files.removeMagnet(hash) }
+            return .done
+        }) { [self] outcome in
+            isCommitting = false
+            for id in batch.metadata { metadata[id.rawValue] = nil }
+            switch outcome {
+            case .done:
+                if !storeFault.isEmpty { log.info("the state database takes changes again") }
+                storeFault = ""
+                feed(.committed)
+            case .failed(let why, let damaged):
+                // A restart sets the database aside; going on would answer from a store that lost its memory.
+                if damaged { kit.fail("the state database is damaged: \(why)") }
+                if storeFault != why { log.error("state cannot be stored: \(why)") }
+                storeFault = why
+                feed(.commitFailed(why))
+            }
+            act()
+        }
+    }
+
+    enum CommitOutcome: Sendable {
+        case done
+        case failed(String, damaged: Bool)
+    }
+
+    /// Files of torrents that are gone, unless the same hash came back.
+    private func takeGarbage() -> [InfoHash] {
+        let pendingHashes = Set(additions.values.map(\.hash))
+        let unwanted = garbage.filter { core.find($0) == nil && !pendingHashes.contains($0) }
+        garbage = []
+        return unwanted
+    }
+    private func collectGarbage() {
+        let unwanted = takeGarbage(), files = self.files
+        guard !unwanted.isEmpty else { return }
+        isCommitting = true
+        pool({ files.remove(unwanted) }) { [self] in isCommitting = false }
+    }
+
+    func removed(_ id: TorrentID, _ hash: InfoHash) {
+        assemblies[id.rawValue] = nil
+        tellWatchersRemoved(id, hash)
+        // With its data still to be deleted the disk worker needs the file.
+        if core.row(id) == nil { garbage.append(hash) }
+    }
+
+    /// The note in the stored file follows a move, for the sake of a rebuild.
+    func rewriteNote(_ id: TorrentID) {
+        guard let record = core.row(id)?.record, record.facts.hasMetadata else { return }
+        let files = self.files, hash = record.facts.infoHash
+        let note = TorrentReading.Note(
+            savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
+        pool({ () -> Void in
+            guard let bytes = files.read(hash), let reading = try? TorrentReading(bytes, note: note) else { return }
+            // The store has the path; the note is for the day on which the store is lost.
+            try? files.write([(hash, .torrent(reading.stored))])
+        }) {}
+    }
+}

@@ -1,0 +1,123 @@
+import Bencode
+import Catalog
+import Metainfo
+import Primitives
+
+/// From a .torrent's bytes to what the catalogue and the state directory keep of it.
+package struct TorrentReading: Sendable {
+    package let facts: TorrentFacts
+    /// The file as stored: the original with a note behind its other keys. The info dictionary, and so the hash, is
+    /// untouched.
+    package let stored: [UInt8]
+
+    package struct Refused: Error, CustomStringConvertible, Sendable {
+        package let description: String
+    }
+
+    /// What a rebuilt catalogue would otherwise not know.
+    package struct Note: Hashable, Sendable {
+        package var savePath: String
+        package var addedAt: UInt64
+        package var isPaused: Bool
+        package var isSequential: Bool
+        package init(savePath: String, addedAt: UInt64 = 0, isPaused: Bool = false, isSequential: Bool = false) {
+            self.savePath = savePath
+            self.addedAt = addedAt
+            self.isPaused = isPaused
+            self.isSequential = isSequential
+        }
+    }
+    /// Stands behind every key that torrents are known to have, so that the info dictionary keeps its place.
+    private static let noteKey: StaticString = "x-ccbt"
+    /// A bitfield of these is 875,000 bytes: it and a save path fit a frame of 1 MiB.
+    static let mostPieces = 7_000_000
+    static let mostTrackerBytes = 256 << 10
+
+    /// `bytes` within the bounds of ``Metainfo``.
+    package init(_ bytes: [UInt8], note: Note) throws(Refused) {
+        stored = try Self.annotate(bytes, note)
+        facts = try Self.facts(stored)
+    }
+
+    /// A magnet's metadata (hash already right) made into a .torrent.
+    package init(info: [UInt8], trackers: [[String]], note: Note) throws(Refused) {
+        try self.init(info.withUnsafeBytes { StoredTorrent.make(info: $0, trackers: trackers) }, note: note)
+    }
+
+    package static func facts(_ stored: [UInt8]) throws(Refused) -> TorrentFacts {
+        let m: Metainfo
+        do { m = try Metainfo(parsing: stored) } catch { throw Refused(description: "\(error)") }
+        guard m.geometry.pieceCount <= mostPieces else { throw Refused(description: "more than \(mostPieces) pieces") }
+        guard let v1 = m.infoHashV1 else { throw Refused(description: "a v2-only torrent: this build transfers v1 and hybrid torrents") }
+        return TorrentFacts(
+            infoHash: v1, infoHashV2: m.infoHashV2 ?? SHA256Digest(), hasV1: true, name: m.name, rootName: rootName(m),
+            totalLength: m.geometry.totalLength, pieceLength: m.geometry.pieceLength, pieceCount: UInt32(m.geometry.pieceCount),
+            fileCount: UInt32(m.files.lazy.filter { !$0.isPad }.count), isPrivate: m.isPrivate, metadataOffset: UInt32(m.infoRange.lowerBound),
+            metadataLength: UInt32(m.infoRange.count), trackers: trackers(m.trackers))
+    }
+
+    /// As many as fit a frame beside everything else.
+    static func trackers(_ tiers: [[String]]) -> [[String]] {
+        var left = mostTrackerBytes
+        return tiers.map { tier in
+            tier.filter { url in
+                left -= url.utf8.count
+                return left >= 0
+            }
+        }.filter { !$0.isEmpty }
+    }
+
+    /// The one name in the save folder that holds everything.
+    private static func rootName(_ m: Metainfo) -> String {
+        for file in m.files where !file.isPad { if let first = file.pathComponents.first { return first } }
+        return m.name
+    }
+
+    private static func annotate(_ bytes: [UInt8], _ note: Note) throws(Refused) -> [UInt8] {
+        var parser = BencodeParser()
+        var out: [UInt8]?
+        bytes.withUnsafeBytes { raw in
+            guard let root = try? parser.parse(raw, limits: .torrent, tolerance: .lenient), root.kind == .dictionary else { return }
+            var kept: [UInt8] = [UInt8(ascii: "d")]
+            kept.reserveCapacity(raw.count + note.savePath.utf8.count + 128)
+            for (key, value) in root.entries where key.text != noteKey.description {
+                kept.append(contentsOf: key.encoded)
+                kept.append(contentsOf: value.encoded)
+            }
+            var w = BencodeWriter()
+            w.beginDictionary()
+            w.key("added")
+            w.integer(note.addedAt)
+            w.key("paused")
+            w.integer(note.isPaused ? 1 : 0)
+            w.key("save")
+            w.string(note.savePath)
+            w.key("sequential")
+            w.integer(note.isSequential ? 1 : 0)
+            w.end()
+            kept.append(contentsOf: "\(noteKey.utf8CodeUnitCount):\(noteKey)".utf8)
+            kept.append(contentsOf: w.bytes)
+            kept.append(UInt8(ascii: "e"))
+            out = kept
+        }
+        guard let out else {
+            // For its words: the parse that names the byte.
+            do { _ = try Metainfo(parsing: bytes) } catch { throw Refused(description: "\(error)") }
+            throw Refused(description: "not a torrent")
+        }
+        return out
+    }
+
+    /// The note of a stored file; nil in a file that is not ours.
+    package static func note(_ stored: [UInt8]) -> Note? {
+        var parser = BencodeParser()
+        return stored.withUnsafeBytes { raw -> Note? in
+            guard let root = try? parser.parse(raw, limits: .torrent, tolerance: .lenient), let note = root[noteKey],
+                let savePath = note["save"]?.text, savePath.hasPrefix("/")
+            else { return nil }
+            return Note(
+                savePath: savePath, addedAt: UInt64(clamping: note["added"]?.integer ?? 0), isPaused: note["paused"]?.integer == 1,
+                isSequential: note["sequential"]?.integer == 1)
+        }
+    }
+}

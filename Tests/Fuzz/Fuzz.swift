@@ -1,0 +1,93 @@
+import Bencode
+import ByteCodec
+import Control
+import Glibc
+import IPC
+import Metainfo
+import PeerWire
+import Primitives
+import TrackerWire
+
+/// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
+enum FuzzTarget: String, CaseIterable {
+    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, tracker, control, ipc
+
+    func run(_ bytes: UnsafeRawBufferPointer) {
+        switch self {
+        case .bencode: exerciseBencode(bytes)
+        case .metainfo: exerciseMetainfo(bytes)
+        case .magnet: exerciseMagnet(bytes)
+        case .peerMessages: MessageParser.fuzz(bytes)
+        case .extendedHandshake: ExtendedHandshake.fuzz(bytes)
+        case .metadata: MetadataMessage.fuzz(bytes)
+        case .tracker: exerciseTrackerWire(bytes)
+        case .control: controlLines(bytes)
+        case .ipc: frames(bytes)
+        }
+    }
+
+    /// Lines cut at every place give the same heads as lines that came at once.
+    private func controlLines(_ bytes: UnsafeRawBufferPointer) {
+        func heads(step: Int) -> [UInt64] {
+            var framer = LineFramer(limit: 4096), out: [UInt64] = [], at = 0
+            while at < bytes.count {
+                let end = min(bytes.count, at + step)
+                framer.append(UnsafeRawBufferPointer(rebasing: bytes[at..<end]))
+                at = end
+                do {
+                    while try framer.next({ line in out.append((try? ControlLine.head(line).id) ?? .max) }) {}
+                } catch { return out + [.max - 1] }
+            }
+            return out
+        }
+        // A line over the limit is noticed after fewer bytes when they come singly; up to there all agree.
+        let whole = heads(step: .max >> 1), single = heads(step: 1)
+        precondition(whole == single || whole.last == .max - 1)
+    }
+
+    private func frames(_ bytes: UnsafeRawBufferPointer) {
+        var reader = FrameReader(), at = 0
+        while at < bytes.count {
+            let room = reader.free(), n = min(room.count, bytes.count - at)
+            room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[at..<at + n]))
+            reader.filled(n)
+            at += n
+            do {
+                while let frame = try reader.next() {
+                    // Whatever the sender claims it is, no decoder may trap on it.
+                    for type in Self.messages { _ = try? Self.decode(type, frame) }
+                }
+            } catch { return }
+        }
+    }
+    private static func decode<M: IPCMessage>(_: M.Type, _ frame: Frame) throws(DecodeError) -> M { try frame.decode(M.self) }
+
+    private static let messages: [any IPCMessage.Type] = [
+        Hello.self, Configure.self, OpenEdge.self, GiveArena.self, GiveListener.self, Start.self, Ready.self,
+        Heartbeat.self, Drain.self, Drained.self, WorkerTable.self, PeerBreaker.self, StopDaemon.self,
+        RestartWorker.self, ReloadConfiguration.self, PeerTorrentAdd.self, PeerTorrentRemove.self,
+        PeerTorrentFlags.self, PeersFound.self, MetadataBlockWanted.self, MetadataBlock.self, MetadataFound.self,
+        PeerStats.self, PeerListWanted.self, PeerList.self, MorePeersWanted.self, PeerReplayEnd.self,
+        ListenPort.self, PeerFault.self, DiskTorrentAdd.self, DiskTorrentRemove.self, DiskTorrentMove.self,
+        DiskTorrentRecheck.self, DiskTorrentFlags.self, DiskReplayEnd.self, DiskTorrentState.self, Durable.self,
+        Undurable.self, DiskRemoved.self, DiskMoved.self, DiskStats.self, DiskFileProgressWanted.self,
+        DiskFileProgress.self, SessionDurableStored.self, DiscoveryTorrentAdd.self, DiscoveryTorrentRemove.self,
+        DiscoveryTorrentFlags.self, DiscoveryCounters.self, DiscoveryCompleted.self, AnnounceNow.self,
+        DiscoveryReplayEnd.self, DiscoveryListenPort.self, DiscoveryPeers.self, TrackerStatus.self, Claim.self,
+        ClaimsEnd.self, TorrentReady.self, TorrentUnready.self, StorePiece.self, PieceVerified.self,
+        PieceWritten.self, PieceFailed.self, ReadPiece.self, ReadDone.self,
+    ]
+}
+
+private let target: FuzzTarget = {
+    guard let name = getenv("CCBT_FUZZ_TARGET").flatMap({ FuzzTarget(rawValue: String(cString: $0)) }) else {
+        fatalError("CCBT_FUZZ_TARGET is one of \(FuzzTarget.allCases.map(\.rawValue).joined(separator: " "))")
+    }
+    return name
+}()
+
+@_cdecl("LLVMFuzzerTestOneInput")
+func testOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
+    target.run(UnsafeRawBufferPointer(start: start, count: count))
+    return 0
+}

@@ -1,0 +1,54 @@
+"""A libtorrent session driven by JSON lines on standard input, one answer a line.
+
+argv[1]: {"listen": "10.77.0.2:6881", "settings": {…}}
+"""
+import json, sys
+
+import libtorrent as lt
+
+setup = json.loads(sys.argv[1])
+ip = setup['listen'].rsplit(':', 1)[0]
+session = lt.session({
+    'listen_interfaces': setup['listen'], 'outgoing_interfaces': ip, 'enable_dht': False, 'enable_lsd': False,
+    'enable_upnp': False, 'enable_natpmp': False, 'enable_incoming_utp': False, 'enable_outgoing_utp': False,
+    'out_enc_policy': int(lt.enc_policy.disabled), 'in_enc_policy': int(lt.enc_policy.disabled),
+    'allow_multiple_connections_per_ip': True, 'alert_mask': 0, 'min_reconnect_time': 1, 'max_failcount': 1000,
+    'unchoke_slots_limit': -1, 'connections_limit': 500, **setup['settings']})
+handles = []
+# Rate limits are for peers of the local network too, which libtorrent spares by default.
+everyone = lt.ip_filter()
+everyone.add_rule('0.0.0.0', '255.255.255.255', 1 << lt.session.global_peer_class_id)
+session.set_peer_class_filter(everyone)
+
+
+def add(torrent, folder, skip_check=False):
+    p = lt.load_torrent_file(torrent)
+    p.save_path = folder
+    p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    p.flags |= lt.torrent_flags.disable_pex
+    if skip_check: p.flags |= lt.torrent_flags.seed_mode
+    handles.append(session.add_torrent(p))
+
+
+def stat(n=0):
+    s = handles[n].status(lt.torrent_handle.query_accurate_download_counters)
+    return {'done': s.total_wanted_done, 'size': s.total_wanted, 'complete': s.is_seeding, 'up': s.total_payload_upload,
+            'down': s.total_payload_download, 'peers': s.num_peers}
+
+
+def peers(n=0):
+    return [{'ip': p.ip[0], 'port': p.ip[1], 'up': p.total_upload, 'client': p.client.decode(errors='replace')}
+            for p in handles[n].get_peer_info()]
+
+
+verbs = {
+    'version': lambda: lt.__version__, 'add': add, 'stat': stat, 'peers': peers,
+    'dial': lambda ip, port, n=0: handles[n].connect_peer((ip, port)),
+    'set': lambda settings: session.apply_settings(settings),
+    'magnet': lambda: lt.make_magnet_uri(handles[0].torrent_file()),
+}
+for line in sys.stdin:
+    command = json.loads(line)
+    try: answer = {'ok': verbs[command.pop('do')](**command)}
+    except Exception as error: answer = {'error': repr(error)}
+    print(json.dumps(answer), flush=True)

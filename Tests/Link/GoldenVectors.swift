@@ -1,0 +1,137 @@
+// Made by protocol/generate.py from protocol/*.schema; do not edit.
+
+import IPC
+import Primitives
+
+/// Each message with known values, and its payload made by the generator, not by the codec under test.
+let goldenVectors: [(any GoldenMessage, String)] = [
+    (Hello(protocolVersion: 1, buildID: 2, role: 3, index: 4, pid: 5), "11000100020000000000000003040005000000"),
+    (Configure(stateDirectory: "text stateDirectory", settings: [Setting(key: "text key", value: "text value"), Setting(key: "text key", value: "text value")], wallClockSeconds: 1), "18001a000000130000002d000000020000000100000000000000746578742073746174654469726563746f72794d00000008000000550000000a0000005f00000008000000670000000a00000074657874206b6579746578742076616c756574657874206b6579746578742076616c7565"),
+    (OpenEdge(role: 1, index: 2, peerGeneration: 3), "070001020003000000"),
+    (GiveArena(shard: 1, slotCount: 2, byteCount: 3), "0e000100020000000300000000000000"),
+    (GiveListener(kind: 1, endpoint: Endpoint(ipv4: 0x7f000002, port: 1002)), "13000100000000000000000000ffff7f00000203ea"),
+    (Start(), "0000"),
+    (Ready(), "0000"),
+    (Heartbeat(sequence: 1, progress: 2), "100001000000000000000200000000000000"),
+    (Drain(deadlineMilliseconds: 1), "040001000000"),
+    (Drained(), "0000"),
+    (WorkerTable(workers: [WorkerStatus(role: 1, index: 2, pid: 3, generation: 4, restarts: 5, state: 6, cpuMilliseconds: 7, residentBytes: 8, uptimeMilliseconds: 9, reason: "text reason"), WorkerStatus(role: 10, index: 11, pid: 12, generation: 13, restarts: 14, state: 15, cpuMilliseconds: 16, residentBytes: 17, uptimeMilliseconds: 18, reason: "text reason")]), "08000a00000002000000010200030000000400000005000000060700000000000000080000000000000009000000000000006a0000000b0000000a0b000c0000000d0000000e0000000f100000000000000011000000000000001200000000000000750000000b0000007465787420726561736f6e7465787420726561736f6e"),
+    (PeerBreaker(role: 1, index: 2, isOpen: 3, reason: "text reason"), "0c00010200030e0000000b0000007465787420726561736f6e"),
+    (StopDaemon(), "0000"),
+    (RestartWorker(role: 1, index: 2), "0300010200"),
+    (ReloadConfiguration(), "0000"),
+    (PeerTorrentAdd(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, totalLength: 5, pieceLength: 6, pieceCount: 7, metadataLength: 8, device: 9, downloadLimit: 10, uploadLimit: 11), "6200010000000202020202020202020202020202020202020202030303030303030303030303030303030303030303030303030303030303030304000000050000000000000006000000070000000800000009000a000000000000000b00000000000000"),
+    (PeerTorrentRemove(torrent: 1), "040001000000"),
+    (PeerTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
+    (PeersFound(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
+    (MetadataBlockWanted(torrent: 1, block: 2), "08000100000002000000"),
+    (MetadataBlock(torrent: 1, block: 2, bytes: [1, 2, 3, 255]), "100001000000020000001200000004000000010203ff"),
+    (MetadataFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
+    (PeerStats(torrents: [TorrentStats(torrent: 1, downloaded: 2, downloadedAgain: 3, uploaded: 4, downRate: 5, upRate: 6, peers: 7, seeds: 8, inFlight: 9), TorrentStats(torrent: 10, downloaded: 11, downloadedAgain: 12, uploaded: 13, downRate: 14, upRate: 15, peers: 16, seeds: 17, inFlight: 18)]), "08000a0000000200000001000000020000000000000003000000000000000400000000000000050000000000000006000000000000000700000008000000090000000a0000000b000000000000000c000000000000000d000000000000000e000000000000000f00000000000000100000001100000012000000"),
+    (PeerListWanted(torrent: 1), "040001000000"),
+    (PeerList(torrent: 1, peers: [PeerDetails(endpoint: Endpoint(ipv4: 0x7f000002, port: 1002), peerID: SHA1Digest([UInt8](repeating: 3, count: 20))!, client: "text client", source: 4, flags: 5, downRate: 6, upRate: 7, downloaded: 8, uploaded: 9, havePieces: 10, inFlight: 11, queued: 12), PeerDetails(endpoint: Endpoint(ipv4: 0x7f00000d, port: 1013), peerID: SHA1Digest([UInt8](repeating: 14, count: 20))!, client: "text client", source: 15, flags: 16, downRate: 17, upRate: 18, downloaded: 19, uploaded: 20, havePieces: 21, inFlight: 22, queued: 23)]), "0c00010000000e0000000200000000000000000000000000ffff7f00000203ea0303030303030303030303030303030303030303cc0000000b000000040500000006000000000000000700000000000000080000000000000009000000000000000a0000000b0000000c00000000000000000000000000ffff7f00000d03f50e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0ed70000000b0000000f1000000011000000000000001200000000000000130000000000000014000000000000001500000016000000170000007465787420636c69656e747465787420636c69656e74"),
+    (MorePeersWanted(torrent: 1), "040001000000"),
+    (PeerReplayEnd(), "0000"),
+    (ListenPort(port: 1), "02000100"),
+    (PeerFault(torrent: 1, message: "text message"), "0c00010000000e0000000c00000074657874206d657373616765"),
+    (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
+    (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
+    (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
+    (DiskTorrentRecheck(torrent: 1), "040001000000"),
+    (DiskTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
+    (DiskReplayEnd(), "0000"),
+    (DiskTorrentState(torrent: 1, state: 2, piecesHave: 3, bytesHave: 4, piecesChecked: 5, errorKind: 6, message: "text message"), "1e0001000000020300000004000000000000000500000006200000000c00000074657874206d657373616765"),
+    (Durable(torrent: 1, runs: [PieceRun(first: 2, count: 3), PieceRun(first: 4, count: 5)]), "0c00010000000e0000000200000002000000030000000400000005000000"),
+    (Undurable(torrent: 1, runs: [PieceRun(first: 2, count: 3), PieceRun(first: 4, count: 5)]), "0c00010000000e0000000200000002000000030000000400000005000000"),
+    (DiskRemoved(torrent: 1, message: "text message"), "0c00010000000e0000000c00000074657874206d657373616765"),
+    (DiskMoved(torrent: 1, savePath: "text savePath", message: "text message"), "140001000000160000000d000000230000000c0000007465787420736176655061746874657874206d657373616765"),
+    (DiskStats(bytesWritten: 1, bytesRead: 2, piecesHashed: 3, piecesFailed: 4, queueDepth: 5, directWrites: 6, bufferedWrites: 7, syncs: 8, mode: "text mode"), "4400010000000000000002000000000000000300000000000000040000000000000005000000060000000000000007000000000000000800000000000000460000000900000074657874206d6f6465"),
+    (DiskFileProgressWanted(torrent: 1), "040001000000"),
+    (DiskFileProgress(torrent: 1, bytesHave: [2, 3]), "0c00010000000e0000000200000002000000000000000300000000000000"),
+    (SessionDurableStored(torrent: 1), "040001000000"),
+    (DiscoveryTorrentAdd(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, trackers: [TrackerEntry(tier: 5, url: "text url", nextAnnounce: 6, startedSent: 7), TrackerEntry(tier: 8, url: "text url", nextAnnounce: 9, startedSent: 10)], downloaded: 11, uploaded: 12, left: 13), "5c000100000002020202020202020202020202020202020202020303030303030303030303030303030303030303030303030303030303030303040000005e000000020000000b000000000000000c000000000000000d000000000000000500840000000800000006000000000000000708008c0000000800000009000000000000000a746578742075726c746578742075726c"),
+    (DiscoveryTorrentRemove(torrent: 1), "040001000000"),
+    (DiscoveryTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
+    (DiscoveryCounters(torrents: [TorrentCounters(torrent: 1, downloaded: 2, uploaded: 3, left: 4), TorrentCounters(torrent: 5, downloaded: 6, uploaded: 7, left: 8)]), "08000a000000020000000100000002000000000000000300000000000000040000000000000005000000060000000000000007000000000000000800000000000000"),
+    (DiscoveryCompleted(torrent: 1), "040001000000"),
+    (AnnounceNow(torrent: 1), "040001000000"),
+    (DiscoveryReplayEnd(listenPort: 1, trackerKey: 2, peerID: SHA1Digest([UInt8](repeating: 3, count: 20))!), "1a000100020000000303030303030303030303030303030303030303"),
+    (DiscoveryListenPort(listenPort: 1), "02000100"),
+    (DiscoveryPeers(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
+    (TrackerStatus(torrent: 1, tier: 2, url: "text url", state: 3, startedSent: 4, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 8, message: "text message"), "2c000100000002002e0000000800000003040500000006000000070000000800000000000000360000000c000000746578742075726c74657874206d657373616765"),
+    (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
+    (ClaimsEnd(), "0000"),
+    (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
+    (TorrentUnready(torrent: 1, reason: 2), "05000100000002"),
+    (StorePiece(torrent: 1, piece: 2, firstSlot: 3, length: 4), "100001000000020000000300000004000000"),
+    (PieceVerified(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
+    (PieceWritten(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
+    (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4), "0d0001000000020000000300000004"),
+    (ReadPiece(torrent: 1, piece: 2, offset: 3, length: 4, firstSlot: 5), "14000100000002000000030000000400000005000000"),
+    (ReadDone(torrent: 1, piece: 2, offset: 3, firstSlot: 4, status: 5), "11000100000002000000030000000400000005"),
+]
+
+extension Hello: GoldenMessage {}
+extension Configure: GoldenMessage {}
+extension OpenEdge: GoldenMessage {}
+extension GiveArena: GoldenMessage {}
+extension GiveListener: GoldenMessage {}
+extension Start: GoldenMessage {}
+extension Ready: GoldenMessage {}
+extension Heartbeat: GoldenMessage {}
+extension Drain: GoldenMessage {}
+extension Drained: GoldenMessage {}
+extension WorkerTable: GoldenMessage {}
+extension PeerBreaker: GoldenMessage {}
+extension StopDaemon: GoldenMessage {}
+extension RestartWorker: GoldenMessage {}
+extension ReloadConfiguration: GoldenMessage {}
+extension PeerTorrentAdd: GoldenMessage {}
+extension PeerTorrentRemove: GoldenMessage {}
+extension PeerTorrentFlags: GoldenMessage {}
+extension PeersFound: GoldenMessage {}
+extension MetadataBlockWanted: GoldenMessage {}
+extension MetadataBlock: GoldenMessage {}
+extension MetadataFound: GoldenMessage {}
+extension PeerStats: GoldenMessage {}
+extension PeerListWanted: GoldenMessage {}
+extension PeerList: GoldenMessage {}
+extension MorePeersWanted: GoldenMessage {}
+extension PeerReplayEnd: GoldenMessage {}
+extension ListenPort: GoldenMessage {}
+extension PeerFault: GoldenMessage {}
+extension DiskTorrentAdd: GoldenMessage {}
+extension DiskTorrentRemove: GoldenMessage {}
+extension DiskTorrentMove: GoldenMessage {}
+extension DiskTorrentRecheck: GoldenMessage {}
+extension DiskTorrentFlags: GoldenMessage {}
+extension DiskReplayEnd: GoldenMessage {}
+extension DiskTorrentState: GoldenMessage {}
+extension Durable: GoldenMessage {}
+extension Undurable: GoldenMessage {}
+extension DiskRemoved: GoldenMessage {}
+extension DiskMoved: GoldenMessage {}
+extension DiskStats: GoldenMessage {}
+extension DiskFileProgressWanted: GoldenMessage {}
+extension DiskFileProgress: GoldenMessage {}
+extension SessionDurableStored: GoldenMessage {}
+extension DiscoveryTorrentAdd: GoldenMessage {}
+extension DiscoveryTorrentRemove: GoldenMessage {}
+extension DiscoveryTorrentFlags: GoldenMessage {}
+extension DiscoveryCounters: GoldenMessage {}
+extension DiscoveryCompleted: GoldenMessage {}
+extension AnnounceNow: GoldenMessage {}
+extension DiscoveryReplayEnd: GoldenMessage {}
+extension DiscoveryListenPort: GoldenMessage {}
+extension DiscoveryPeers: GoldenMessage {}
+extension TrackerStatus: GoldenMessage {}
+extension Claim: GoldenMessage {}
+extension ClaimsEnd: GoldenMessage {}
+extension TorrentReady: GoldenMessage {}
+extension TorrentUnready: GoldenMessage {}
+extension StorePiece: GoldenMessage {}
+extension PieceVerified: GoldenMessage {}
+extension PieceWritten: GoldenMessage {}
+extension PieceFailed: GoldenMessage {}
+extension ReadPiece: GoldenMessage {}
+extension ReadDone: GoldenMessage {}

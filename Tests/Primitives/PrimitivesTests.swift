@@ -1,0 +1,44 @@
+import ByteCodec
+import Primitives
+import Testing
+
+@Suite struct PrimitivesTests {
+    @Test func bitfieldsKeepTheWireOrderAndRefuseSpareBits() {
+        var b = Bitfield(count: 11)
+        b.insert(0)
+        b.insert(9)
+        #expect(b.wireBytes == [0x80, 0x40] && b.setCount == 2)
+        #expect(Bitfield(wire: [0x80, 0x40], count: 11) == b)
+        #expect(Bitfield(wire: [0x80, 0x50], count: 11) == nil)
+        #expect(Bitfield(wire: [0x80], count: 11) == nil)
+        #expect(Bitfield(full: 64).isFull && Bitfield(full: 0).isFull)
+        #expect(Bitfield(full: 70).runs.map(\.count) == [70])
+        #expect(Bitfield(full: 70).subtracting(Bitfield(count: 70)).setCount == 70)
+    }
+
+    @Test(arguments: [("1.2.3.4:80", "1.2.3.4:80"), ("[::1]:6881", "[::1]:6881"), ("[2001:db8::7]:1", "[2001:db8::7]:1"), ("[::ffff:9.8.7.6]:5", "9.8.7.6:5")])
+    func endpointsReadAndPrint(text: String, printed: String) { #expect(Endpoint(text)?.description == printed) }
+
+    @Test(arguments: ["", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "::1:80", "host:80", "1.2.3:80", "[1.2.3.4:80"])
+    func otherTextIsNoEndpoint(text: String) { #expect(Endpoint(text) == nil) }
+
+    @Test func geometryCoversEveryByteOnce() {
+        for (total, piece) in [(1, 16384), (16384, 16384), (16385, 16384), (100_000, 32768), (1 << 20, 1 << 18), ((1 << 20) + 5, 40000)] as [(UInt64, UInt32)] {
+            let g = PieceGeometry(totalLength: total, pieceLength: piece)!
+            var sum: UInt64 = 0
+            for p in 0..<g.pieceCount {
+                let index = g.piece(UInt32(p))!
+                for b in 0..<g.blockCount(of: index) { sum += UInt64(g.blockLength(BlockIndex(b), of: index)) }
+            }
+            #expect(sum == total)
+            #expect(g.piece(UInt32(g.pieceCount)) == nil)
+        }
+        #expect(PieceGeometry(totalLength: 1, pieceLength: 0) == nil)
+    }
+
+    @Test func theSameSeedGivesTheSameNumbers() {
+        var a = SeededRandom(seed: 7), b = SeededRandom(seed: 7), c = SeededRandom(seed: 8)
+        let x = (0..<100).map { _ in a.next() }
+        #expect(x == (0..<100).map { _ in b.next() } && x != (0..<100).map { _ in c.next() })
+    }
+}

@@ -1,0 +1,80 @@
+import PeerWire
+import Primitives
+import Swarm
+
+/// A TCP connection between two nodes' shards: messages in order each way, late, sometimes broken off.
+package final class SimConnection {
+    struct End {
+        let node: Int
+        /// The shard's generation: a new shard knows nothing of an old one's connections.
+        let generation: Generation
+        let peer: PeerHandle
+    }
+    let ends: [End]
+    var isOpen = true
+    /// Per sender: when its last message arrives; the next is never earlier.
+    var arrival = [Instant.zero, Instant.zero]
+    init(_ a: End, _ b: End) { ends = [a, b] }
+}
+
+/// What travels. Payload by value: it is copied out of the sender's arena when it is sent.
+package enum SimMessage {
+    case handshake(Handshake)
+    case message(PeerMessage, [UInt8])
+    case block(piece: UInt32, begin: UInt32, [UInt8])
+}
+
+extension SimWorld {
+    func transit() -> TimeSpan {
+        let (low, high) = scenario.delay
+        var time = low + random.jitter(high - low)
+        // A lost segment comes again after a retransmission time-out.
+        while !isCalm, random.chance(scenario.loss) { time = time + .milliseconds(200) + random.jitter(.milliseconds(400)) }
+        return time
+    }
+
+    func dial(from node: Int, _ peer: PeerHandle, _ endpoint: Endpoint) {
+        let generation = nodes[node].generation(.peer)
+        after(transit()) { world in
+            guard let target = world.nodes.firstIndex(where: { $0.endpoint == endpoint }), let there = world.nodes[target].shard, target != node,
+                let answer = there.accept(world.nodes[node].outgoing())
+            else {
+                return world.after(world.transit()) { $0.toShard(node, generation) { $0.dialFailed(peer) } }
+            }
+            let connection = SimConnection(
+                .init(node: node, generation: generation, peer: peer),
+                .init(node: target, generation: world.nodes[target].generation(.peer), peer: answer))
+            there.connections[answer] = (connection, 1)
+            world.settle(target)
+            world.after(world.transit()) { world in
+                guard world.nodes[node].generation(.peer) == generation, let here = world.nodes[node].shard, connection.isOpen else {
+                    return world.breakOff(connection)
+                }
+                here.connections[peer] = (connection, 0)
+                here.connected(peer)
+                world.settle(node)
+            }
+        }
+    }
+
+    func send(_ message: SimMessage, on connection: SimConnection, side: Int) {
+        guard connection.isOpen else { return }
+        if !isCalm, random.chance(scenario.reset) { return breakOff(connection) }
+        connection.arrival[side] = max(connection.arrival[side], clock.now + transit())
+        let to = connection.ends[1 - side]
+        at(connection.arrival[side]) { world in
+            guard connection.isOpen else { return }
+            world.trace(UInt64(to.node), 1, UInt64(to.peer.index))
+            world.toShard(to.node, to.generation) { $0.arrived(message, to.peer) }
+        }
+    }
+
+    /// Both ends learn of it, each in its own time.
+    func breakOff(_ connection: SimConnection) {
+        guard connection.isOpen else { return }
+        connection.isOpen = false
+        for end in connection.ends {
+            after(transit()) { $0.toShard(end.node, end.generation) { $0.lost(end.peer) } }
+        }
+    }
+}
