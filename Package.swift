@@ -105,6 +105,7 @@ var targets: [Target] = [
         name: "Simulator",
         dependencies: ["Swarm", "Buffers", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
         path: "Tests/Support/Simulator", swiftSettings: strict),
+    .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
     tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "Primitives"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),

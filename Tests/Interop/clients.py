@@ -17,9 +17,11 @@ class Client:
     program = None    # what must be installed
     empty_files = True  # creates files of no bytes
 
-    def __init__(self, home, ip, port=6881, api=0, **options):
-        self.home, self.ip, self.port, self.options = Path(home), ip, port, options
-        self.api = api or 20000 + port
+    def __init__(self, home, ip, **options):
+        self.home, self.ip, self.options = Path(home), ip, options
+        # No two have the same port: all their addresses are this machine's, and a client takes its own port there for itself.
+        self.port = 6800 + int(ip.rsplit('.', 1)[1])
+        self.api = 20000 + self.port
         self.proc = None
 
     def prepare(self): """Writes configuration under self.home."""

@@ -7,7 +7,7 @@ namespace further, at 10.77.0.100, so that it sees the address from which a clie
 
 Where namespaces are refused, 127.0.0.x is used and what needs more is reported as skipped.
 """
-import atexit, http.client, os, shutil, signal, socket, subprocess, sys, tempfile, time
+import atexit, http.client, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +114,13 @@ class Tracker:
     def announce(self, way):
         return {'http': f'http://{self.address}:{self.port}/announce',
                 'udp': f'udp://{self.address}:{self.port}/announce'}[way]
+
+    def knows(self, torrent):
+        """True once somebody has announced itself for the info-hash (a scrape, BEP 48)."""
+        quoted = ''.join('%' + torrent[i:i + 2] for i in range(0, 40, 2))
+        link = http.client.HTTPConnection(self.address, self.port, timeout=5)
+        link.request('GET', f'/scrape?info_hash={quoted}')
+        return re.search(rb'8:completei([1-9]\d*)e|10:incompletei([1-9]\d*)e', link.getresponse().read()) is not None
 
     def stop(self):
         self.proc.kill()

@@ -10,7 +10,7 @@ the tracker URL, the same for HTTP and (through BEP 41) for UDP:
 
 As a command it prints one line of JSON with its ports and serves until its standard input ends:
 
-    tracker.py [--host 127.0.0.1] [--http-port 0] [--udp-port 0] [--interval 1800] [--min-interval N] [--log FILE]
+    tracker.py [--host 127.0.0.1] [--http-port 0] [--udp-port 0] [--interval 1800] [--min-interval N] [--log FILE] [--tls PEM]
 
 --log gets one line of JSON per request. As a module: Tracker(...).start(), .requests, .stop().
 """
@@ -23,6 +23,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -80,7 +81,7 @@ class Swarm:
 
 
 class Tracker:
-    def __init__(self, host="127.0.0.1", http_port=0, udp_port=0, interval=1800, min_interval=None, log=None):
+    def __init__(self, host="127.0.0.1", http_port=0, udp_port=0, interval=1800, min_interval=None, log=None, tls=None):
         self.host, self.interval, self.min_interval = host, interval, min_interval
         self.lock = threading.Lock()
         self.swarms = {}
@@ -103,6 +104,10 @@ class Tracker:
 
         Handler.tracker = tracker
         self.http = Server((host, http_port), Handler)
+        if tls:  # key and certificate in one file
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
         self.udp = socket.socket(family, socket.SOCK_DGRAM)
         self.udp.bind((host, udp_port))
         self.udp_other = socket.socket(family, socket.SOCK_DGRAM)  # another port to answer from
@@ -442,8 +447,9 @@ def main():
     parser.add_argument("--interval", type=int, default=1800)
     parser.add_argument("--min-interval", type=int)
     parser.add_argument("--log")
+    parser.add_argument("--tls")
     options = parser.parse_args()
-    tracker = Tracker(options.host, options.http_port, options.udp_port, options.interval, options.min_interval, options.log).start()
+    tracker = Tracker(options.host, options.http_port, options.udp_port, options.interval, options.min_interval, options.log, options.tls).start()
     print(json.dumps({"http": tracker.http_port, "udp": tracker.udp_port}), flush=True)
     sys.stdin.buffer.read()
     os._exit(0)

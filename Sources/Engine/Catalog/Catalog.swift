@@ -229,21 +229,15 @@ package struct CatalogCore: Sendable {
 package struct CatalogConfiguration: Hashable, Sendable {
     package var shardCount: UInt16
     package var queue: QueueLimits
-    /// Bytes per second, 0 none.
-    package var downloadLimit: UInt64
-    package var uploadLimit: UInt64
     /// strategy.piece_selection is sequential.
     package var isSequential: Bool
     /// The last run ended without its final checkpoint, or it cannot be known.
     package var isUnclean: Bool
     package init(
-        shardCount: UInt16 = 1, queue: QueueLimits = QueueLimits(), downloadLimit: UInt64 = 0, uploadLimit: UInt64 = 0,
-        isSequential: Bool = false, isUnclean: Bool = false
+        shardCount: UInt16 = 1, queue: QueueLimits = QueueLimits(), isSequential: Bool = false, isUnclean: Bool = false
     ) {
         self.shardCount = shardCount
         self.queue = queue
-        self.downloadLimit = downloadLimit
-        self.uploadLimit = uploadLimit
         self.isSequential = isSequential
         self.isUnclean = isUnclean
     }

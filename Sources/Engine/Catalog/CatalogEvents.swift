@@ -182,9 +182,6 @@ package struct PeerEntry: Hashable, Sendable {
     package var facts: TorrentFacts
     package var flags: WorkerFlags
     package var device: UInt16
-    /// Bytes per second, 0 none.
-    package var downloadLimit: UInt64
-    package var uploadLimit: UInt64
 }
 package struct DiskEntry: Hashable, Sendable {
     package var device: UInt16

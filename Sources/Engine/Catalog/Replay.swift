@@ -106,8 +106,7 @@ extension CatalogCore {
             effects.append(
                 .peerAdd(
                     PeerEntry(
-                        shard: shard, torrent: record.id, facts: record.facts, flags: flags, device: row.device,
-                        downloadLimit: configuration.downloadLimit, uploadLimit: configuration.uploadLimit)))
+                        shard: shard, torrent: record.id, facts: record.facts, flags: flags, device: row.device)))
             if !record.peers.isEmpty { effects.append(.peersFound(shard, record.id, .manual, record.peers)) }
         case .disk(let device):
             if isUnclean, record.isChecked { flags.insert(.unclean) }

@@ -2,8 +2,8 @@ import Primitives
 import Supervision
 import TrackerWire
 
-/// The rows that ``AnnounceCore`` is made of. A torrent with one tracker costs some 450 bytes; URLs are kept once,
-/// however many torrents share them.
+/// The rows that ``AnnounceCore`` is made of. A torrent with one tracker costs some 330 bytes (measured with 50,000);
+/// URLs are kept once, however many torrents share them.
 
 struct Torrent: Sendable {
     enum Phase: Equatable, Sendable {

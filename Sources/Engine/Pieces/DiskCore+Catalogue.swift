@@ -99,6 +99,7 @@ extension DiskCore {
     private mutating func settle(_ row: Int, then after: After, _ now: Instant, _ effects: inout [DiskEffect]) {
         // A later wish replaces an earlier one, but nothing replaces a removal.
         if case .remove = self[row: row].after { return }
+        if self[row: row].phase == .deleting { return }
         if self[row: row].phase == .moving {
             self[row: row].after = after
             return
@@ -230,15 +231,15 @@ extension DiskCore {
         self[row: row].layout = found.layout
         self[row: row].volume = found.volume
         noteVolume(found.volume, folder: spec.savePath)
-        if spec.sourceDevice != 0, spec.sourceDevice != found.volume {
-            // Never into an empty mount point (RELIABILITY D10).
-            return fail(row, DiskFault(.deviceMissing, "\(spec.savePath) is on another volume than before: mount the torrent's disk"), now, &effects)
-        }
         if isFirst {
             self[row: row].have = Bitfield(count: count)
             self[row: row].durable = Bitfield(wire: spec.durable, count: count) ?? Bitfield(count: count)
             // From now on the bitfields are the truth.
             self[row: row].spec.durable = []
+        }
+        if spec.sourceDevice != 0, spec.sourceDevice != found.volume {
+            // Never into an empty mount point (RELIABILITY D10).
+            return fail(row, DiskFault(.deviceMissing, "\(spec.savePath) is on another volume than before: mount the torrent's disk"), now, &effects)
         }
         var known = self[row: row].durable
         if let carry = self[row: row].carry { known.formUnion(carry) }

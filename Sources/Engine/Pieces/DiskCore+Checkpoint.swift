@@ -16,7 +16,8 @@ extension DiskCore {
 
     mutating func startSync(_ row: Int, _ now: Instant, _ effects: inout [DiskEffect]) {
         let torrent = self[row: row]
-        guard torrent.have.setCount > torrent.durable.setCount else { return }
+        // While its files move or are looked at there is nothing to sync by; that ends in becomeReady, which does.
+        guard torrent.phase == .ready || torrent.phase == .settling, torrent.have.setCount > torrent.durable.setCount else { return }
         if torrent.syncing != nil {
             self[row: row].syncAgain = true
             return
@@ -41,6 +42,7 @@ extension DiskCore {
             // A piece lost meanwhile (read error) is not claimed.
             let gone = pieces.subtracting(self[row: row].have), safe = pieces.subtracting(gone)
             self[row: row].durable.formUnion(safe)
+            if self[row: row].have.setCount == self[row: row].durable.setCount { self[row: row].isDirty = false }
             if !safe.isEmpty { effects.append(.durable(id, safe.runs)) }
             let torrent = self[row: row]
             if torrent.have.setCount > torrent.durable.setCount, torrent.syncAgain || torrent.have.isFull {
@@ -58,9 +60,11 @@ extension DiskCore {
         guard torrent.phase == .ready, torrent.durable.isFull, !torrent.isFinished else { return }
         self[row: row].isFinished = true
         self[row: row].inFlight += 1
+        finishesInFlight += 1
         effects.append(.finish(torrent.id))
     }
     mutating func finished(_ id: TorrentID, _ fault: DiskFault?, _ now: Instant, _ effects: inout [DiskEffect]) {
+        finishesInFlight -= 1
         guard let row = rowOf[id] else { return }
         self[row: row].inFlight -= 1
         if let fault { effects.append(.log(fault.text)) }

@@ -26,11 +26,16 @@ extension DiskCore {
             }
             guard checkBytes == 0 || checkBytes + bytes <= limits.checkBytesInFlight else { return }
             self[row: row].cursor = first + count
-            self[row: row].checksInFlight += 1
-            checkBytes += bytes
-            let id = addJob(.check(first: first, count: count), row: row, bytes: bytes)
-            admission.enqueue(.check, id, bytes: bytes)
+            addCheck(row, first: first, count: count)
         }
+    }
+
+    private mutating func addCheck(_ row: Int, first: Int, count: Int) {
+        let geometry = self[row: row].layout!.geometry
+        let bytes = (first..<first + count).reduce(0) { $0 + Int(geometry.length(of: PieceIndex($1))) }
+        self[row: row].checksInFlight += 1
+        checkBytes += bytes
+        admission.enqueue(.check, addJob(.check(first: first, count: count), row: row, bytes: bytes), bytes: bytes)
     }
 
     /// Neighbouring pieces up to a chunk's bytes, at least one.
@@ -59,7 +64,11 @@ extension DiskCore {
             for i in 0..<count where i < good.count && good[i] {
                 if self[row: row].insert(first + i) { self[row: row].syncAll = true }
             }
-            self[row: row].checked += count
+            if fault?.kind == .io, count > 1 {
+                // One bad sector fails the whole chunk's read: piece by piece, then only its own is lost.
+                for i in 0..<count where i >= good.count || !good[i] { addCheck(row, first: first + i, count: 1) }
+            }
+            self[row: row].checked = min(self[row: row].wanted.setCount, self[row: row].checked + count)
             if let fault { effects.append(.log("check: \(fault.text)")) }
             changed(row)
         }

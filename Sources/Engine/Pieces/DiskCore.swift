@@ -76,6 +76,8 @@ package struct DiskCore {
     var changedRows: [Int] = []
     var lastReport = Instant.zero
     var syncsInFlight = 0
+    /// Complete torrents whose links and empty files are being made.
+    var finishesInFlight = 0
     var gateOpensAt = Instant.never
     var isGateOpen = false
     var isReplayed = false
@@ -247,7 +249,7 @@ package struct DiskCore {
     mutating func finishDrain(_ now: Instant, _ effects: inout [DiskEffect]) {
         guard !isDrained, jobCount == 0 else { return }
         if dirtySince != .never { checkpoint(now, &effects) }
-        guard syncsInFlight == 0 else { return }
+        guard syncsInFlight == 0, finishesInFlight == 0 else { return }
         for row in changedRows where rows[row] != nil { reportNow(row, &effects) }
         changedRows = []
         isDrained = true

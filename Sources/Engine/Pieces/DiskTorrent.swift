@@ -32,7 +32,7 @@ enum HeldRequest {
     case read(ReadRequest)
 }
 
-/// Invariants: durable ⊆ have ⊆ verified and written; bytesHave counts have; a row goes away only when inFlight is 0.
+/// Invariants: durable ⊆ have once ready; have ⊆ verified and written; bytesHave counts have; a row goes away only when inFlight is 0.
 struct DiskTorrent {
     let id: TorrentID
     var spec: TorrentSpec

@@ -85,12 +85,9 @@ package enum OptionTable {
         absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
     ]
 
-    // 40 Gbit/s is 4,882,813 KiB/s; ten times that bounds the arithmetic.
     private static let limits: [Option] = [
-        integer("limits.global_down_kib", 0, 0...50_000_000, "KiB/s received by all torrents together; 0: no limit"),
-        integer("limits.global_up_kib", 0, 0...50_000_000, "KiB/s sent by all torrents together; 0: no limit"),
-        integer("limits.per_torrent_down_kib", 0, 0...50_000_000, "KiB/s received by one torrent; 0: no limit"),
-        integer("limits.per_torrent_up_kib", 0, 0...50_000_000, "KiB/s sent by one torrent; 0: no limit"),
+        absentLimit("limits.global_down_kib"), absentLimit("limits.global_up_kib"),
+        absentLimit("limits.per_torrent_down_kib"), absentLimit("limits.per_torrent_up_kib"),
     ]
 
     // A seedbox seeds everything that it holds: nothing is queued unless the user says so.
@@ -123,6 +120,12 @@ package enum OptionTable {
     }
     private static func seconds(_ key: String, _ standard: Double, _ range: ClosedRange<Double>, _ doc: String) -> Option {
         option(key, .seconds(range), .number(standard), doc)
+    }
+    /// 0 is "no limit", which is what this build does.
+    private static func absentLimit(_ key: String) -> Option {
+        Option(
+            key: key, kind: .integer(0...50_000_000), standard: .integer(0), doc: "rate limits: not in this build", needsRestart: true,
+            absent: "limiting rates")
     }
     private static func absent(_ key: String, _ feature: String) -> Option {
         Option(key: key, kind: .boolean, standard: .boolean(false), doc: "\(feature): not in this build", needsRestart: true, absent: feature)

@@ -37,6 +37,8 @@ package struct SupervisorCore: Sendable {
         var drainBy: Instant?
         var lastEnding = ""
         var toldOpen = false
+        /// Of disk workers only.
+        var ladder = FallbackLadder()
 
         var isReady: Bool { if case .ready = policy.state { true } else { false } }
         /// Takes part in edges and announcements.
@@ -66,6 +68,8 @@ package struct SupervisorCore: Sendable {
     }
 
     package var isStopping: Bool { stop != nil }
+    /// What a worker that is started now may use of the kernel.
+    package func step(of name: WorkerName) -> FallbackLadder.Step { rows.first { $0.name == name }?.ladder.step ?? .full }
     package func generation(of name: WorkerName) -> Generation? { rows.first { $0.name == name }?.generation }
 
     package mutating func handle(_ event: Event, now: Instant, into effects: inout [Effect]) {

@@ -60,6 +60,7 @@ extension SupervisorCore {
         case stillSilent(WorkerName, Generation)
         case neverReady(WorkerName, Generation)
         case overranDrain(WorkerName, Generation)
+        case fallback(WorkerName, FallbackLadder.Step)
         case stopRequested(again: Bool)
 
         package enum Next: Equatable, Sendable {
@@ -84,6 +85,7 @@ extension SupervisorCore {
             case .stillSilent(let name, let g): "\(name) did not end on SIGABRT, generation \(g): SIGKILL"
             case .neverReady(let name, let g): "\(name) not ready in time, generation \(g): SIGKILL"
             case .overranDrain(let name, let g): "\(name) did not finish in time, generation \(g): SIGKILL"
+            case .fallback(let name, let step): "\(name) uses \(step.words) from its next start on"
             case .stopRequested(let again): again ? "stopping faster: asked again" : "stopping"
             }
         }

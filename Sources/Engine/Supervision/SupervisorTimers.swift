@@ -8,6 +8,7 @@ extension SupervisorCore {
         for row in rows {
             if let start = row.policy.nextStart { next = min(next, start) }
             next = min(next, row.policy.nextAdvance)
+            if row.isReady { next = min(next, row.ladder.climbAt) }
             if let by = row.drainBy, !row.killed { next = min(next, by + SupervisionTimes.tick) }
         }
         if let stop {
@@ -29,6 +30,7 @@ extension SupervisorCore {
             let before = rows[i].policy.breaker
             if rows[i].policy.advance(now: now) { noteBreaker(i, before: before, reason: "", into: &effects) }
             watch(i, now: now, into: &effects)
+            climb(i, now: now, into: &effects)
             if stop == nil, let due = rows[i].policy.nextStart, now >= due { spawn(i, now: now, into: &effects) }
         }
         advanceStop(now: now, into: &effects)
@@ -86,6 +88,22 @@ extension SupervisorCore {
         }
     }
 
+    /// A disk worker that was quiet for an hour gets back what was taken from it, by a restart in order.
+    private mutating func climb(_ i: Int, now: Instant, into effects: inout [Effect]) {
+        guard stop == nil, rows[i].isReady, now >= rows[i].ladder.climbAt else { return }
+        rows[i].ladder.climb(now: now)
+        effects.append(.note(.fallback(rows[i].name, rows[i].ladder.step)))
+        rows[i].fate = .restart(tooSoon: false)
+        order(i, drainBy: now + SupervisionTimes.restartDrain, now: now, into: &effects)
+    }
+
+    private mutating func crashed(_ i: Int, now: Instant, into effects: inout [Effect]) {
+        _ = rows[i].policy.crashed(now: now, random: &random)
+        if rows[i].name.role == .disk, rows[i].ladder.crashed(now: now) {
+            effects.append(.note(.fallback(rows[i].name, rows[i].ladder.step)))
+        }
+    }
+
     // MARK: the end of a process
 
     mutating func ended(_ i: Int, _ ending: Ending, now: Instant, into effects: inout [Effect]) {
@@ -107,13 +125,13 @@ extension SupervisorCore {
                 rows[i].policy.refusedConfiguration()
             case (.blamed(let why), _):
                 reason = "\(why) (\(ending))"
-                _ = rows[i].policy.crashed(now: now, random: &random)
+                crashed(i, now: now, into: &effects)
             case (.own, .exited(ExitCode.configuration.rawValue)):
                 rows[i].policy.refusedConfiguration()
             case (.own, .exited(0)) where wasReady:
                 rows[i].policy.endedInOrder(now: now)
             case (.own, _):
-                _ = rows[i].policy.crashed(now: now, random: &random)
+                crashed(i, now: now, into: &effects)
             }
         }
         rows[i].pid = 0

@@ -134,6 +134,17 @@ package final class Swarm {
         guard let t = rowOfTorrent[id], torrents[Int(t)].geometry != nil else { return nil }
         return torrents[Int(t)].have.bitfield
     }
+    /// What a disk worker has acknowledged as written: ``have(_:)`` without the pieces that are verified and still on their way.
+    /// Only this may be claimed to a new disk worker, which takes it for bytes that the kernel has.
+    package func written(_ id: TorrentID) -> Bitfield? {
+        guard var written = have(id), let t = rowOfTorrent[id] else { return nil }
+        var o = torrents[Int(t)].openHead
+        while o >= 0 {
+            written.remove(open[Int(o)].piece.int)
+            o = open[Int(o)].next
+        }
+        return written
+    }
     package func hasPiece(_ id: TorrentID, _ piece: PieceIndex) -> Bool {
         guard let t = rowOfTorrent[id], piece.int < torrents[Int(t)].have.total else { return false }
         return torrents[Int(t)].have.contains(piece.int)

@@ -178,3 +178,15 @@ package enum ControlLine {
         return true
     }
 }
+
+/// Reads whatever it is given as every kind of request: what a fuzzer drives.
+package func exerciseControlLine(_ bytes: UnsafeRawBufferPointer) {
+    guard (try? ControlLine.head(bytes)) != nil else { return }
+    _ = try? ControlLine.parameters(bytes, as: AddParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: AddPeersParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: RemoveParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: MoveParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: WatchParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: SetSettingParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: ShowParameters.self)
+}

@@ -157,7 +157,7 @@ int cl_spawn(const char *program, char *const *argv, char *const *environment, c
     if (count > CL_PASS_LIMIT) return -EINVAL;
     int highest = 2;
     for (unsigned i = 0; i < count; i++) {
-        if (map[i].target < 0 || map[i].target >= 256) return -EINVAL;
+        if (map[i].target < 0 || map[i].target >= CL_TARGET_LIMIT) return -EINVAL;
         if (map[i].target > highest) highest = map[i].target;
     }
     // A source may carry the number of another's target, so all sources first move above every target.
@@ -165,7 +165,7 @@ int cl_spawn(const char *program, char *const *argv, char *const *environment, c
     unsigned done = 0;
     int e = 0;
     for (; done < count; done++) {
-        moved[done] = fcntl(map[done].source, F_DUPFD_CLOEXEC, 256);
+        moved[done] = fcntl(map[done].source, F_DUPFD_CLOEXEC, CL_TARGET_LIMIT);
         if (moved[done] < 0) {
             e = errno;
             break;

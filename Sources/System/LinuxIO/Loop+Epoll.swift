@@ -202,7 +202,8 @@ final class EpollLoop {
         default:
             guard row.fd >= 0 else { return finish(id, -EBADF) }
             // Behind one that waits already: its turn comes after it.
-            let others = row.fd < watches.count && (isReading(row.kind) ? watches[Int(row.fd)].lists.read.head : watches[Int(row.fd)].lists.write.head) >= 0
+            let known = row.fd < watches.count ? watches[Int(row.fd)] : Watch()
+            let others = (isReading(row.kind) ? known.lists.read.head : known.lists.write.head) >= 0
             if others { return link(id, row) }
             switch attempt(row, isFirst: true) {
             case .done(let result): finish(id, result)

@@ -32,8 +32,8 @@ package struct Child: Sendable {
 package enum Spawn {
     /// Starts `program` (a path) with `arguments` (the first is its name) and exactly `environment` ("NAME=value").
     ///
-    /// The child has 0, 1, 2 as here unless mapped, each mapping's source at its target number (3 ... 255, or 0 ... 2; at most
-    /// 16), and no other descriptor. Its signal mask is empty and all dispositions are default. In its own process group,
+    /// The child has 0, 1, 2 as here unless mapped, each mapping's source at its target number (0 ... 63; at most 16 of
+    /// them), and no other descriptor. Its signal mask is empty and all dispositions are default. In its own process group,
     /// unless told otherwise, a terminal's interrupt reaches only the parent. Sources stay open here. A program that cannot
     /// be executed is an error here, not a child that ends.
     package static func spawn(

@@ -130,7 +130,7 @@ final class FileTable {
         file.identity = opened.identity
         if opened.wasMade { record.exists.insert(file.index) }
         if opened.directRefused { engine.value?.directRefused(record.name(file.index)) }
-        if let before = record.identities[file.index], before != opened.identity {
+        if let before = record.identities[file.index], before != opened.identityFound {
             return .failure(DiskFault(.changed, "\(record.name(file.index)) was changed by another program: hashing it again"))
         }
         if writing {
@@ -213,6 +213,8 @@ struct OpenedFile: Sendable {
     var buffered: Int32, direct: Int32 = -1
     var memoryAlignment = 4096
     var identity: FileIdentity
+    /// Before we gave it its length.
+    var identityFound: FileIdentity
     var wasMade = false
     var directRefused = false
 }
@@ -248,6 +250,7 @@ struct OpenPlan: Sendable {
             do throws(Errno) {
                 var status = try operations.status(fd)
                 guard status.isRegular else { throw Errno(EISDIR) }
+                let identityFound = FileIdentity(status)
                 if status.size < length {
                     guard mayBeShort else {
                         operations.close(fd)
@@ -260,7 +263,7 @@ struct OpenPlan: Sendable {
                         status = try operations.status(fd)
                     }
                 }
-                var opened = OpenedFile(buffered: fd, identity: FileIdentity(status), wasMade: made)
+                var opened = OpenedFile(buffered: fd, identity: FileIdentity(status), identityFound: identityFound, wasMade: made)
                 if wantsDirect {
                     do throws(Errno) {
                         opened.direct = try operations.open(under: root, path, flags | Files.direct)

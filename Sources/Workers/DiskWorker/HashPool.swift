@@ -7,8 +7,9 @@ import Primitives
 /// Threads that hash pieces, many at once. Tasks come in by a queue that the arenas' and check buffers' sizes bound
 /// (each holds memory of one); results come out by another and a wake of the loop.
 ///
-/// A thread takes up to 16 waiting pieces of equal length, as many as the widest kernel interleaves, but never waits
-/// for more to come.
+/// A thread takes up to 16 waiting pieces of equal length, as many as the widest kernel interleaves. While pieces come
+/// quickly it waits a moment for a fourth: four interleaved streams take 0.22 CPU-seconds a GiB where one takes 0.56, and
+/// a verified piece that is 25 ms later harms nobody.
 package final class HashPool: @unchecked Sendable {
     package struct Task: @unchecked Sendable {
         /// Read only until the outcome came.
@@ -28,6 +29,10 @@ package final class HashPool: @unchecked Sendable {
     }
 
     private static let batch = 16
+    /// Pieces worth waiting for, for how long at most, and how close arrivals must be for it.
+    private static let worthwhile = 4
+    private static let patience = TimeSpan.milliseconds(25)
+    private static let closeness = TimeSpan.milliseconds(12)
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var threads: [pthread_t] = []
@@ -37,6 +42,11 @@ package final class HashPool: @unchecked Sendable {
     private var head = 0
     private var outcomes: [Outcome] = []
     private var isStopping = false
+    private var lastArrival = Instant.zero
+    /// Between the last two arrivals.
+    private var gap = TimeSpan.seconds(1)
+    /// A thread waits for more; the others leave it alone.
+    private var isGathering = false
 
     /// `wake` runs on a pool thread after results came.
     package init(threads count: Int, wake: @escaping @Sendable () -> Void) {
@@ -45,7 +55,11 @@ package final class HashPool: @unchecked Sendable {
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
         tasks.reserveCapacity(1024)
         outcomes.reserveCapacity(1024)
         for _ in 0..<count {
@@ -80,16 +94,33 @@ package final class HashPool: @unchecked Sendable {
     }
 
     package func submit(_ task: Task) {
-        pthread_mutex_lock(mutex)
-        tasks.append(task)
-        pthread_cond_signal(condition)
-        pthread_mutex_unlock(mutex)
+        submit(CollectionOfOne(task))
     }
-    package func submit(_ more: [Task]) {
+    package func submit(_ more: some Collection<Task>) {
         pthread_mutex_lock(mutex)
         tasks.append(contentsOf: more)
-        pthread_cond_broadcast(condition)
+        let now = Clock.monotonic()
+        gap = more.count > 1 ? .zero : now - lastArrival
+        lastArrival = now
+        // One thread gathers; a second is worth waking only when there is a full batch for it.
+        if !isGathering || tasks.count - head >= Self.worthwhile { pthread_cond_broadcast(condition) }
         pthread_mutex_unlock(mutex)
+    }
+
+    /// Waits, with the mutex held, until there is something worth hashing. False: the pool stops.
+    private func gather() -> Bool {
+        while !isStopping, head == tasks.count || isGathering { pthread_cond_wait(condition, mutex) }
+        guard !isStopping, gap < Self.closeness else { return !isStopping }
+        isGathering = true
+        defer { isGathering = false }
+        let until = Clock.monotonic() + Self.patience
+        var limit = timespec(tv_sec: Int(until.nanoseconds / 1_000_000_000), tv_nsec: Int(until.nanoseconds % 1_000_000_000))
+        while !isStopping, tasks.count - head < Self.worthwhile {
+            if pthread_cond_timedwait(condition, mutex, &limit) == ETIMEDOUT { break }
+        }
+        // Others may have been waiting for the gathering to end.
+        pthread_cond_broadcast(condition)
+        return !isStopping
     }
 
     /// Moves the results since the last call to the end of `out`.
@@ -112,8 +143,7 @@ package final class HashPool: @unchecked Sendable {
         }
         while true {
             pthread_mutex_lock(mutex)
-            while head == tasks.count, !isStopping { pthread_cond_wait(condition, mutex) }
-            if isStopping {
+            guard gather() else {
                 pthread_mutex_unlock(mutex)
                 return
             }

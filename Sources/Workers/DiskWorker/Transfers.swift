@@ -217,7 +217,8 @@ final class Transfers {
         let row = rows[Int(index)]
         if row.isWrite { if row.isDirect { directWrites += 1 } else { bufferedWrites += 1 } }
         if row.bounceSize > 0 {
-            if fault == nil, let target = row.target { target.copyMemory(from: row.memory + row.skip, byteCount: row.length - row.skip) }
+            let got = min(row.done, row.length) - row.skip
+            if let target = row.target, got > 0 { target.copyMemory(from: row.memory + row.skip, byteCount: got) }
             bounce.give(row.memory, row.bounceSize)
         }
         rows[Int(index)].file = nil
@@ -225,7 +226,8 @@ final class Transfers {
         free.append(index)
         inFlight -= 1
         let group = row.group!
-        if let fault { group.failed(row.start..<row.start + row.length - row.skip, fault) }
+        // What was read before the fault is good: a short file is still checked up to its end.
+        if let fault { group.failed(row.start + max(0, row.done - row.skip)..<row.start + row.length - row.skip, fault) }
         table.release(row.file!)
         group.release()
     }

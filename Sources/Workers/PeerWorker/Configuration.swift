@@ -25,6 +25,7 @@ extension SwarmConfiguration {
         handshakeTimeout = seconds("network.handshake_timeout")
         keepAliveInterval = seconds("network.keep_alive_interval")
         peerTimeout = seconds("network.peer_timeout")
+        endgameThreshold = settings.number("strategy.endgame_threshold")
         endgameDuplicates = settings.int("strategy.endgame_duplicates")
     }
 }

@@ -68,6 +68,7 @@ extension PeerShell {
         // Verified, then not written: no longer served from.
         buffers.unverify(first)
         if torrents[torrent] == nil { buffers.discard(first) }
+        hasRoomAgain = true
         swarm.pieceFailed(torrent, piece, StoreFailure(rawValue: m.reason) ?? .ioError, now: now, into: &effects)
         wakeReadWaiters()
     }
@@ -98,6 +99,7 @@ extension PeerShell {
         else { return }
         reads[first.int] = nil
         buffers.readDone(first, ok: m.status == 0)
+        hasRoomAgain = true
         if torrents[read.torrent] == nil { buffers.forget(torrent: read.torrent) }
         if m.status != 0 { refuse(read, now: now) }
         wakeReadWaiters()
@@ -119,8 +121,8 @@ extension PeerShell {
 
     func diskOpened(_ edge: Edge) {
         for torrent in torrentOrder where torrents[torrent]?.device == edge.index {
-            guard let have = swarm.have(torrent), !have.isEmpty else { continue }
-            kit.send(Claim(torrent: torrent.rawValue, have: have.wireBytes), to: edge)
+            guard let written = swarm.written(torrent), !written.isEmpty else { continue }
+            kit.send(Claim(torrent: torrent.rawValue, have: written.wireBytes), to: edge)
         }
         kit.send(ClaimsEnd(), to: edge)
         for i in handedLength.indices where handedLength[i] > 0 {

@@ -86,7 +86,7 @@ extension PeerShell {
         guard link.state != .closing else { return finishClosing(link, now: now) }
         if result <= 0, result != -ECANCELED { return close(link, errno: -result, now: now) }
         guard link.batch.isEmpty else { return post(link) }
-        if link.batch.payloadBytes > 0 { swarm.blockSent(link.peer, bytes: link.batch.payloadBytes, now: now, into: &effects) }
+        if link.batch.payloadBytes > 0 { swarm.blockSent(link.peer, bytes: link.batch.payloadBytes, blocks: link.batch.blockCount, now: now, into: &effects) }
         releasePins(link)
         act(now: now)
         markDirty(link)

@@ -63,6 +63,8 @@ package final class PeerShell: WorkerShell {
     var isReady = false
     var isDraining = false
     var isActing = false
+    /// A read or a pin has freed slots: torrents that lacked a buffer look again.
+    var hasRoomAgain = false
 
     // Counters
     var copiedBytes: UInt64 = 0
@@ -106,7 +108,6 @@ package final class PeerShell: WorkerShell {
     package func start() {
         guard arena != nil else { kit.fail("Start without an arena") }
         for row in listeners.indices { rearm(row) }
-        if replayed.isEmpty == false || isReady { kit.ready() }
     }
 
     package func edgeOpened(_ edge: Edge) {
@@ -158,10 +159,18 @@ package final class PeerShell: WorkerShell {
             // Room in the arena or an ended receive may have come without a read.
             wakeReadWaiters()
         }
+        if hasRoomAgain {
+            hasRoomAgain = false
+            swarm.buffersReleased(now: now, into: &effects)
+        }
         reportStats(now: now)
         resumeAccepting(now: now)
+        act(now: now)
         flushDirty(now: now)
-        if effects.count > 0 { act(now: now) }
+        if effects.count > 0 {
+            act(now: now)
+            flushDirty(now: now)
+        }
         return min(swarm.nextDeadline, nextStats)
     }
 

@@ -12,7 +12,6 @@ extension SessionShell {
     }
 
     func add(_ from: Asker, _ line: UnsafeRawBufferPointer) throws(ControlError) {
-        guard storeFault.isEmpty else { throw ControlError(.storage, "the state cannot be stored: \(storeFault)") }
         let bytes = [UInt8](line), standard = settings.string("disk.download_dir"), now = core.wallSeconds
         let token = wait(from, .pool)
         pool({ () -> Result<Parsed, ControlError> in

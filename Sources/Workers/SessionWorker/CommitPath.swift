@@ -20,11 +20,7 @@ struct StoredMetadata: Sendable {
 extension SessionShell {
     func commitIfDue(_ now: Instant) {
         guard !isCommitting, !isClosing else { return }
-        let mayCollect = !garbage.isEmpty
-        guard let batch = core.takeBatch(now: now) else {
-            if mayCollect { collectGarbage() }
-            return
-        }
+        guard let batch = core.takeBatch(now: now) else { return tidyFiles() }
         isCommitting = true
         var writes: [(InfoHash, StoredTorrents.Content)] = []
         for token in batch.added {
@@ -33,10 +29,11 @@ extension SessionShell {
         }
         for id in batch.metadata { if let m = metadata[id.rawValue] { writes.append((m.hash, .torrent(m.stored))) } }
         let magnetsDone = batch.metadata.compactMap { metadata[$0.rawValue]?.hash }
-        let unwanted = takeGarbage()
+        let unwanted = takeGarbage(), rewrites = takeNotes()
         let store = self.store, files = self.files
         pool({ [writes] () -> CommitOutcome in
             files.remove(unwanted)
+            for rewrite in rewrites { rewrite.write(files) }
             do throws(StoredTorrents.WriteFailure) { try files.write(writes) } catch { return .failed(error.description, damaged: false) }
             do throws(CatalogStore.Failure) { try store.commit(batch) } catch {
                 switch error {
@@ -60,10 +57,30 @@ extension SessionShell {
                 if damaged { kit.fail("the state database is damaged: \(why)") }
                 if storeFault != why { log.error("state cannot be stored: \(why)") }
                 storeFault = why
+                nextProbe = loop.now + Self.probeInterval
                 feed(.commitFailed(why))
             }
             act()
         }
+    }
+
+    /// After a refused commit: whether the store takes changes again is found out by itself, not by the next user.
+    static let probeInterval = TimeSpan.seconds(5)
+
+    func probeStore(_ now: Instant) -> Instant {
+        guard !storeFault.isEmpty, !isCommitting, !isClosing else { return .never }
+        guard now >= nextProbe else { return nextProbe }
+        nextProbe = now + Self.probeInterval
+        isCommitting = true
+        let store = self.store
+        // The value that it has while a run goes on.
+        pool({ () -> Bool in (try? store.setMeta([("clean", "0")])) != nil }) { [self] works in
+            isCommitting = false
+            guard works else { return }
+            storeFault = ""
+            log.info("the state database takes changes again")
+        }
+        return nextProbe
     }
 
     enum CommitOutcome: Sendable {
@@ -78,30 +95,51 @@ extension SessionShell {
         garbage = []
         return unwanted
     }
-    private func collectGarbage() {
-        let unwanted = takeGarbage(), files = self.files
-        guard !unwanted.isEmpty else { return }
+    private func tidyFiles() {
+        guard !garbage.isEmpty || !notes.isEmpty else { return }
+        let unwanted = takeGarbage(), rewrites = takeNotes(), files = self.files
+        guard !unwanted.isEmpty || !rewrites.isEmpty else { return }
         isCommitting = true
-        pool({ files.remove(unwanted) }) { [self] in isCommitting = false }
+        pool({
+            files.remove(unwanted)
+            for rewrite in rewrites { rewrite.write(files) }
+        }) { [self] in isCommitting = false }
     }
 
     func removed(_ id: TorrentID, _ hash: InfoHash) {
         assemblies[id.rawValue] = nil
         tellWatchersRemoved(id, hash)
+        for token in moveWaiters.removeValue(forKey: id.rawValue) ?? [] {
+            finish(token, error: ControlError(.notFound, "the torrent was removed meanwhile"))
+        }
         // With its data still to be deleted the disk worker needs the file.
         if core.row(id) == nil { garbage.append(hash) }
     }
 
-    /// The note in the stored file follows a move, for the sake of a rebuild.
+    /// The note in the stored file follows a move, for the day on which the store is lost. Done by whoever writes files
+    /// next: there is one writer at a time.
     func rewriteNote(_ id: TorrentID) {
         guard let record = core.row(id)?.record, record.facts.hasMetadata else { return }
-        let files = self.files, hash = record.facts.infoHash
-        let note = TorrentReading.Note(
-            savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
-        pool({ () -> Void in
-            guard let bytes = files.read(hash), let reading = try? TorrentReading(bytes, note: note) else { return }
-            // The store has the path; the note is for the day on which the store is lost.
-            try? files.write([(hash, .torrent(reading.stored))])
-        }) {}
+        notes.append(
+            NoteRewrite(
+                hash: record.facts.infoHash,
+                note: TorrentReading.Note(
+                    savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)))
+    }
+
+    private func takeNotes() -> [NoteRewrite] {
+        defer { notes = [] }
+        return notes.filter { core.find($0.hash) != nil }
+    }
+}
+
+struct NoteRewrite: Sendable {
+    let hash: InfoHash
+    let note: TorrentReading.Note
+
+    /// Failure costs the note only: the store has the path.
+    func write(_ files: StoredTorrents) {
+        guard let bytes = files.read(hash), let reading = try? TorrentReading(bytes, note: note) else { return }
+        try? files.write([(hash, .torrent(reading.stored))])
     }
 }

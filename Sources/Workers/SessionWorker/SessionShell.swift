@@ -50,6 +50,7 @@ package final class SessionShell: WorkerShell {
     var moveWaiters: [UInt32: [UInt64]] = [:]
     var removeWaiters: [UInt32: [UInt64]] = [:]
     var garbage: [InfoHash] = []
+    var notes: [NoteRewrite] = []
     var poolThen: [UInt32: () -> Void] = [:]
     var nextPool: UInt32 = 0
     var watchers: [Watcher] = []
@@ -61,8 +62,10 @@ package final class SessionShell: WorkerShell {
     var diskStats: [UInt16: DiskStats] = [:]
     /// Why the last commit failed; empty while the store takes what it is given.
     var storeFault = ""
+    var nextProbe = Instant.never
     var isCommitting = false
     var drainDeadline: Instant?
+    private var lastWords = Instant.never
     var isClosing = false
     package var progress: UInt64 = 0
 
@@ -82,16 +85,12 @@ package final class SessionShell: WorkerShell {
         // The same over a run, so that a restart of this worker is not a new peer to trackers.
         if sameRun, let id = loaded.peerID { peerID = id } else { peerID = Self.newPeerID() }
         if peerID != loaded.peerID { meta.append(("peer_id", peerID.hex)) }
-        if loaded.wasClean, !(sameRun && loaded.records.isEmpty) { meta.append(("clean", "0")) }
+        if loaded.wasClean { meta.append(("clean", "0")) }
         if !meta.isEmpty { try store.setMeta(meta) }
 
-        let unlimited = UInt64(0)
-        func bytes(_ key: String, _ s: Settings) -> UInt64 { s.int(key) == 0 ? unlimited : UInt64(s.int(key)) << 10 }
         core = CatalogCore(
             configuration: CatalogConfiguration(
-                queue: Self.queueLimits(settings), downloadLimit: bytes("limits.per_torrent_down_kib", settings),
-                uploadLimit: bytes("limits.per_torrent_up_kib", settings),
-                isSequential: settings.string("strategy.piece_selection") == "sequential", isUnclean: sameRun || !loaded.wasClean),
+                queue: Self.queueLimits(settings), isSequential: settings.string("strategy.piece_selection") == "sequential", isUnclean: sameRun || !loaded.wasClean),
             records: loaded.records, nextID: loaded.nextID)
         core.wallSeconds = UInt64(max(time(nil), 0))
         startedAt = kit.loop.now
@@ -176,7 +175,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickWatchers(now), expirePending(now), server.turn(now), drainTurn(now))
+        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), server.turn(now), drainTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -191,18 +190,26 @@ package final class SessionShell: WorkerShell {
     /// The supervisor drains this worker last: what the others had to say has been said.
     package func drain(deadline: Instant) {
         drainDeadline = deadline
+        lastWords = min(loop.now + Self.lastWordsWait, deadline)
         server.stopAccepting()
         feed(.draining)
     }
 
+    /// The word that the disk worker ended follows the order to drain; without a supervisor it never comes, but the
+    /// disk worker's last durable pieces do.
+    static let lastWordsWait = TimeSpan.seconds(1)
+
     private func drainTurn(_ now: Instant) -> Instant {
         guard let deadline = drainDeadline, !isClosing else { return .never }
         let mayClose = !isCommitting && core.nextCommit == .never
-        guard mayClose || now >= deadline - .milliseconds(500) else { return deadline - .milliseconds(500) }
+        let disks = workers.filter { $0.role == WorkerRole.disk.rawValue }
+        let disksEnded = !disks.isEmpty && disks.allSatisfy { $0.state == 3 }
+        guard mayClose && (disksEnded || now >= lastWords) || now >= deadline - .milliseconds(500) else {
+            return now < lastWords ? lastWords : deadline - .milliseconds(500)
+        }
         isClosing = true
         // Clean: the disk worker ended by order, with everything that it had verified stored as durable.
-        let disks = workers.filter { $0.role == WorkerRole.disk.rawValue }
-        let clean = mayClose && !disks.isEmpty && disks.allSatisfy { $0.state == 3 } && core.isSettled
+        let clean = mayClose && disksEnded && core.isSettled
         let store = self.store
         pool({ () -> String in
             do throws(CatalogStore.Failure) { try store.close(clean: clean) } catch { return error.description }

@@ -72,6 +72,9 @@ struct Spawner {
         if role == .disk, !settings.bool("disk.enable_io_uring"), !environment.contains(where: { $0.0 == "CCBT_IO" }) {
             out.append("CCBT_IO=epoll")
         }
+        // Swift's own report of a crash takes seconds and hundreds of lines while the process still counts as running.
+        // Whoever hunts a crash sets the variable.
+        if !environment.contains(where: { $0.0 == "SWIFT_BACKTRACE" }) { out.append("SWIFT_BACKTRACE=enable=no") }
         return out
     }
 }

@@ -259,6 +259,7 @@ package final class Supervisor {
         let level: Log.Level =
             switch note {
             case .starting, .ready, .stopRequested: .info
+            case .fallback(_, let step): step == .full ? .info : .warning
             case .ended(_, _, _, let next): next == .none ? .info : .warning
             case .breaker(_, _, let to, _): to == .open ? .error : .info
             case .silent, .stillSilent, .neverReady, .overranDrain: .error
@@ -283,7 +284,7 @@ package final class Supervisor {
 
     private func spawn(_ name: WorkerName, _ generation: Generation) {
         do throws(Errno) {
-            let process = try spawner.start(name, generation, settings: wanted)
+            let process = try spawner.start(name, generation, settings: settings(for: name))
             processes[index(name)] = process
             post(.spawned(name, generation, pid: process.child.pid))
         } catch {
@@ -291,9 +292,18 @@ package final class Supervisor {
         }
     }
 
+    /// For a worker that starts now.
+    private func settings(for name: WorkerName) -> Settings {
+        var settings = wanted
+        let step = core.step(of: name)
+        if step >= .threads { settings.force("disk.enable_io_uring", false) }
+        if step >= .buffered { settings.force("disk.direct_io", false) }
+        return settings
+    }
+
     private func configure(_ name: WorkerName) {
         with(name) { process in
-            let settings = process.configured ? running : wanted
+            let settings = process.configured ? running : self.settings(for: name)
             process.configured = true
             process.control.send(
                 Configure(
@@ -387,9 +397,12 @@ package final class Supervisor {
 
 extension Settings {
     /// Needs a known key: both hold every option.
-    mutating func copy(_ key: String, from other: Settings) {
+    mutating func copy(_ key: String, from other: Settings) { put(key, .untyped(other.value(key).text)) }
+    mutating func force(_ key: String, _ value: Bool) { put(key, .boolean(value)) }
+
+    private mutating func put(_ key: String, _ value: RawValue) {
         do throws(SettingsError) {
-            try set(key, .untyped(other.value(key).text))
+            try set(key, value)
         } catch {
             preconditionFailure("an allowed value is allowed: \(error)")
         }

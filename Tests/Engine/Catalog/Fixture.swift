@@ -34,6 +34,7 @@ struct Fixture {
     @discardableResult mutating func send(_ event: CatalogEvent) -> [CatalogEffect] {
         var effects: [CatalogEffect] = []
         core.handle(event, now: now, into: &effects)
+        core.checkInvariants()
         return effects
     }
     /// Runs what is due and commits it; the effects of all of it.
@@ -55,6 +56,7 @@ struct Fixture {
             core.handle(.committed, now: now, into: &effects)
         }
         _ = core.turn(now: now, into: &effects)
+        core.checkInvariants()
         return effects
     }
     mutating func wait(_ span: TimeSpan) { now += span }

@@ -1,4 +1,5 @@
 import Discovery
+import Glibc
 import Primitives
 import Testing
 import TrackerWire
@@ -43,6 +44,24 @@ import TrackerWire
         }
         #expect(worst <= 58)
         #expect(Set(bench.log.map(\.request.infoHash)).count == 50_000)
+    }
+
+    /// The product's target is under 2 KiB for an idle torrent in all workers together.
+    @Test func anIdleTorrentCostsLittleMemory() throws {
+        func resident() throws -> Int {
+            let file = try #require(fopen("/proc/self/statm", "r"))
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 128)
+            fgets(&line, 128, file)
+            let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return Int(text.split(separator: " ")[1])! * 4096
+        }
+        var bench = Bench(active: false)
+        let before = try resident()
+        for n in 1...50_000 { bench.add(UInt32(n), [TrackerRecord(url: "http://tracker.example/0123456789abcdef0123456789abcdef/announce")]) }
+        let each = (try resident() - before) / 50_000
+        #expect(each < 1_024, "\(each) bytes")
+        #expect(bench.core.torrentCount == 50_000)
     }
 
     @Test func limitsPerHostAndInAll() {

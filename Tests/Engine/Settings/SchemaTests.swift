@@ -5,6 +5,20 @@ import Testing
 
 /// Aim: the JSON listing is JSON, and says what the table says.
 @Suite struct SchemaTests {
+    /// No option is stored and not enforced: each is read by name somewhere outside the table, unless its feature is absent.
+    @Test func everyOptionIsRead() throws {
+        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../../Sources").standardizedFileURL
+        var texts: [String] = []
+        for case let file as URL in FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)!
+        where file.pathExtension == "swift" && !file.path.contains("/Engine/Settings/") {
+            texts.append(try String(contentsOf: file, encoding: .utf8))
+        }
+        #expect(texts.count > 50)
+        for option in OptionTable.all where option.absent == nil {
+            #expect(texts.contains { $0.contains("\"\(option.key)\"") }, "\(option.key) is never read")
+        }
+    }
+
     @Test func listingIsWellFormed() throws {
         let root = try #require(try JSONSerialization.jsonObject(with: Data(SettingsListing.jsonSchema.utf8)) as? [String: Any])
         let sections = try #require(root["properties"] as? [String: [String: Any]])

@@ -45,6 +45,8 @@ import Testing
         Case("discovery.enable_dht", .untyped("true"), "discovery.enable_dht = true: the DHT (BEP 5) is not in this build; leave the option out"),
         Case("discovery.enable_pex", .untyped("false")),
         Case("discovery.enable_lsd", .untyped("0")),
+        Case("limits.global_up_kib", .integer(0)),
+        Case("limits.global_up_kib", .integer(100), "limits.global_up_kib = 100: limiting rates is not in this build; leave the option out"),
         Case("security.encryption_mode", .text("disabled")),
         Case(
             "security.encryption_mode", .text("preferred"),

@@ -195,6 +195,36 @@ private let all = [session, disk, discovery, peer]
         for name in [disk, discovery, peer] { #expect(w.restarts(name) == 0 && w.state(name) == .starting) }
     }
 
+    @Test func diskWorkerStepsDownOnCrashesAndUpByTheHour() {
+        let w = started()
+        func crash(_ name: WorkerName) {
+            w.run(.seconds(40))
+            w.kill(name, .signalled(11))
+        }
+        var steps: [FallbackLadder.Step] = []
+        for _ in 0..<9 {
+            crash(disk)
+            steps.append(w.core.step(of: disk))
+        }
+        #expect(steps == [.full, .full, .threads, .threads, .threads, .buffered, .buffered, .buffered, .buffered])
+        w.run(.minutes(59))
+        #expect(w.core.step(of: disk) == .buffered)
+        let starts = w.spawns(disk).count
+        w.run(.minutes(3))
+        #expect(w.core.step(of: disk) == .threads && w.spawns(disk).count == starts + 1, "the restart brings the step into force")
+        w.run(.minutes(61))
+        #expect(w.core.step(of: disk) == .full && w.spawns(disk).count == starts + 2)
+        w.run(.minutes(200))
+        #expect(w.spawns(disk).count == starts + 2)
+        // Spread wide, crashes take nothing away; and other workers have no ladder.
+        for _ in 0..<5 {
+            w.run(.minutes(3))
+            w.kill(disk)
+        }
+        for _ in 0..<4 { crash(peer) }
+        #expect(w.core.step(of: disk) == .full && w.core.step(of: peer) == .full)
+    }
+
     @Test func wrongConfigurationWaitsUntilItChanges() {
         let w = World()
         w.behave = { name, g in

@@ -29,38 +29,47 @@ extension SimWorld {
         let (low, high) = scenario.delay
         var time = low + random.jitter(high - low)
         // A lost segment comes again after a retransmission time-out.
-        while !isCalm, random.chance(scenario.loss) { time = time + .milliseconds(200) + random.jitter(.milliseconds(400)) }
+        while hits(scenario.loss, .segmentLoss) { time = time + .milliseconds(200) + random.jitter(.milliseconds(400)) }
         return time
     }
 
     func dial(from node: Int, _ peer: PeerHandle, _ endpoint: Endpoint) {
         let generation = nodes[node].generation(.peer)
+        let refused: SimClock.Action = { world in world.after(world.transit()) { $0.toShard(node, generation) { $0.dialFailed(peer) } } }
         after(transit()) { world in
-            guard let target = world.nodes.firstIndex(where: { $0.endpoint == endpoint }), let there = world.nodes[target].shard, target != node,
-                let answer = there.accept(world.nodes[node].outgoing())
-            else {
-                return world.after(world.transit()) { $0.toShard(node, generation) { $0.dialFailed(peer) } }
+            guard let target = world.nodes.firstIndex(where: { $0.endpoint == endpoint }), target != node, world.nodes[target].shard != nil else {
+                return refused(world)
             }
-            let connection = SimConnection(
-                .init(node: node, generation: generation, peer: peer),
-                .init(node: target, generation: world.nodes[target].generation(.peer), peer: answer))
-            there.connections[answer] = (connection, 1)
-            world.settle(target)
-            world.after(world.transit()) { world in
-                guard world.nodes[node].generation(.peer) == generation, let here = world.nodes[node].shard, connection.isOpen else {
-                    return world.breakOff(connection)
+            let there = world.nodes[target].generation(.peer)
+            world.deliver(target, WorkerName(.peer), there) { world in
+                guard let shard = world.nodes[target].shard, let answer = shard.accept(world.nodes[node].outgoing()) else { return refused(world) }
+                let connection = SimConnection(
+                    .init(node: node, generation: generation, peer: peer), .init(node: target, generation: there, peer: answer))
+                shard.connections[answer] = (connection, 1)
+                world.settle(target)
+                world.after(world.transit()) { world in
+                    guard world.nodes[node].generation(.peer) == generation, connection.isOpen else { return world.breakOff(connection) }
+                    world.toShard(node, generation) { shard in
+                        guard connection.isOpen else { return shard.dialFailed(peer) }
+                        shard.connections[peer] = (connection, 0)
+                        shard.connected(peer)
+                    }
                 }
-                here.connections[peer] = (connection, 0)
-                here.connected(peer)
-                world.settle(node)
             }
         }
     }
 
     func send(_ message: SimMessage, on connection: SimConnection, side: Int) {
         guard connection.isOpen else { return }
-        if !isCalm, random.chance(scenario.reset) { return breakOff(connection) }
-        connection.arrival[side] = max(connection.arrival[side], clock.now + transit())
+        if hits(scenario.reset, .connectionReset) { return breakOff(connection) }
+        var left = clock.now
+        if case .block(_, _, let bytes) = message {
+            // All connections of a node share its line.
+            let node = nodes[connection.ends[side].node]
+            node.lineFreeAt = max(node.lineFreeAt, left) + .seconds(Double(bytes.count) / scenario.uploadRate)
+            left = node.lineFreeAt
+        }
+        connection.arrival[side] = max(connection.arrival[side], left + transit())
         let to = connection.ends[1 - side]
         at(connection.arrival[side]) { world in
             guard connection.isOpen else { return }

@@ -35,8 +35,19 @@ final class SimNode {
     var volume: SimDisk
     var store = SimStore()
     var live: [WorkerName: Generation] = [:]
+    /// The newest generation of each worker in this run: they only rise.
+    var newest: [WorkerName: Generation] = [:]
     var progress: UInt64 = 0
     var lastHeartbeat = Instant.zero
+    /// When the supervisor last heard of each worker.
+    var heard: [WorkerName: Instant] = [:]
+    /// Workers that were stopped, and what waits for them until they go on.
+    var stopped: [WorkerName: [SimClock.Action]] = [:]
+    var lineFreeAt = Instant.zero
+    /// The volume has no space until then.
+    var fullUntil = Instant.zero
+    /// The torrent that the user has there now.
+    var torrent: TorrentID? { store.records.keys.sorted().last { store.records[$0]!.removal == .none } }
 
     var session: CatalogCore?
     var disk: DiskCore?
@@ -46,7 +57,6 @@ final class SimNode {
     var diskEffects: [DiskEffect] = []
     var discoveryEffects: [AnnounceCore.Effect] = []
     var isCommitting = false
-    var edges: Set<[UInt32]> = []
 
     init(endpoint: Endpoint, arenaSlots: Int, volume: SimDisk, seed: UInt64) {
         self.endpoint = endpoint
@@ -80,7 +90,9 @@ extension SimWorld {
                 }
             case .openEdge(let a, let b): openEdge(n, a, b)
             case .signal(let name, let generation, _):
-                if nodes[n].live[name] == generation { kill(n, name) }
+                guard nodes[n].live[name] == generation else { break }
+                checkAbort(n, name)
+                kill(n, name)
             case .start(let name):
                 // The others say ready when the session's replay has ended.
                 if name.role == .session { sayReady(n, name) }
@@ -91,6 +103,9 @@ extension SimWorld {
 
     private func spawned(_ n: Int, _ name: WorkerName, _ generation: Generation) {
         let node = nodes[n]
+        if let newest = node.newest[name], newest.rawValue >= generation.rawValue { failure = "node \(n): \(name) of generation \(generation.rawValue) after \(newest.rawValue)" }
+        node.newest[name] = generation
+        node.heard[name] = clock.now
         node.live[name] = generation
         tell(n, "\(name) generation \(generation.rawValue) runs")
         trace(UInt64(n), 2, UInt64(name.role.rawValue))
@@ -113,8 +128,7 @@ extension SimWorld {
     func sayReady(_ n: Int, _ name: WorkerName) {
         guard let generation = nodes[n].live[name] else { return }
         after(.microseconds(50)) { world in
-            guard world.nodes[n].live[name] == generation else { return }
-            world.supervise(n, .ready(name, generation))
+            world.deliver(n, name, generation) { $0.supervise(n, .ready(name, generation)) }
         }
     }
 
@@ -122,7 +136,9 @@ extension SimWorld {
     func kill(_ n: Int, _ name: WorkerName) {
         let node = nodes[n]
         guard let generation = node.live.removeValue(forKey: name) else { return }
+        node.stopped[name] = nil
         deaths += 1
+        if node.isCommitting, name.role == .session { mark(.deathInCommit) }
         tell(n, "\(name) dies")
         trace(UInt64(n), 3, UInt64(name.role.rawValue))
         switch name.role {
@@ -131,6 +147,7 @@ extension SimWorld {
         case .discovery: node.discovery = nil
         case .peer:
             if let shard = node.shard {
+                blocksInFlightAtDeath += UInt64(shard.swarm.torrentIDs.reduce(0) { $0 + (shard.swarm.report($1)?.inFlight ?? 0) })
                 for handle in shard.connections.keys.sorted(by: { $0.index < $1.index }) { breakOff(shard.connections[handle]!.0) }
             }
             node.shard = nil
@@ -145,16 +162,21 @@ extension SimWorld {
         }
     }
 
-    /// The supervisor and all workers at once; `powerCut`: and the machine.
-    func killNode(_ n: Int, powerCut: Bool) {
+    /// The supervisor and all workers at once; `powerCut`: and the machine. `forGood`: it does not come back.
+    func killNode(_ n: Int, powerCut: Bool, forGood: Bool = false) {
         let node = nodes[n]
         for name in node.live.keys.sorted(by: { $0.role.rawValue < $1.role.rawValue }) { kill(n, name) }
         node.run += 1
+        node.newest = [:]
         node.arena = SimArena(slots: node.arenaSlots)
         if powerCut { node.volume.powerCut(&random) }
         checkClaims(n)
         node.supervisor = SupervisorCore(workers: Supervision.workers(diskWorkers: 1, peerShards: 1), seed: random.next())
         let run = node.run
+        if forGood {
+            gone.insert(n)
+            return
+        }
         after(.seconds(1)) { world in
             guard world.nodes[n].run == run else { return }
             world.supervise(n, .start)
@@ -168,7 +190,9 @@ extension SimWorld {
         let (first, second) = a.role.rawValue < b.role.rawValue ? (a, b) : (b, a)
         guard node.live[first] != nil, let there = node.live[second] else { return }
         switch (first.role, second.role) {
-        case (.session, .peer): toSession(n) { _ in .linkOpened(.peer(0), there) }
+        case (.session, .peer):
+            toShard(n, there) { $0.sessionOpened() }
+            toSession(n) { _ in .linkOpened(.peer(0), there) }
         case (.session, .disk): toSession(n) { _ in .linkOpened(.disk(0), there) }
         case (.session, .discovery):
             toDiscovery(n) { .replayBegan }

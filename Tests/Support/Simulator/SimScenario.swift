@@ -8,22 +8,40 @@ package struct SimScenario: Sendable {
     package var totalLength: UInt64 = 1 << 20
     /// One way, smallest and largest.
     package var delay = (TimeSpan.milliseconds(1), TimeSpan.milliseconds(40))
+    /// Payload that a node sends in a second.
+    package var uploadRate = 10_000_000.0
     /// Part of the messages that are lost and sent again by TCP: late, everything behind them too.
-    package var loss = 0.02
+    package var loss = 0.0
     /// Chance per delivered message that its connection breaks.
-    package var reset = 0.0002
-    package var trackerLoss = 0.1
+    package var reset = 0.0
+    package var trackerLoss = 0.0
     /// Nodes (from the last on) that send every n-th block corrupt; 0: none.
     package var corrupters = 0
     package var corruptEvery = 4
     package var writeFault = 0.0
     package var syncFault = 0.0
+    /// Not on node 0, whose copy is the only one at first: a piece that can be read nowhere is lost.
     package var readFault = 0.0
     package var diskDelay = (TimeSpan.microseconds(100), TimeSpan.milliseconds(8))
-    /// Deaths of workers in the first `chaosTime`; then the faults end and all must come to a good end.
-    package var deaths = 6
-    package var wholeNodeDeaths = 1
+    /// What happens in the first `chaosTime`; then the faults end and all must come to a good end.
+    package var deaths = 0
+    /// Of these workers; in the order in which they are drawn.
+    package var mortals: [WorkerRole] = [.session, .peer, .disk, .discovery]
+    package var wholeNodeDeaths = 0
     package var powerCuts = 0
+    /// Workers that neither handle an event nor say that they live for some seconds (SIGSTOP).
+    package var stops = 0
+    package var stopTime = (TimeSpan.seconds(3), TimeSpan.seconds(8))
+    /// Spells in which a volume takes no writes.
+    package var fullSpells = 0
+    /// What users do.
+    package var pauses = 0
+    package var rechecks = 0
+    package var removals = 0
+    package var removalsWithData = 0
+    /// Node 0 goes for good once another honest node is complete.
+    package var seedLeaves = false
+    package var endgameDuplicates = 2
     package var chaosTime = TimeSpan.seconds(30)
     package var limit = TimeSpan.minutes(40)
 
@@ -48,5 +66,39 @@ package struct SimScenario: Sendable {
         deaths = r.below(10)
         wholeNodeDeaths = r.below(3)
         powerCuts = r.below(2)
+        // Short: most of it falls into the transfer. Long: into the time after it.
+        chaosTime = .seconds([4, 10, 30][r.below(3)])
+        // Some transfers are over at once, some last as long as the faults do.
+        uploadRate = Double(totalLength) / (chaosTime.seconds * (0.02 + r.fraction()))
+        diskDelay = (.microseconds(100), .milliseconds([2, 8, 50, 300][r.below(4)]))
+        stops = r.chance(0.5) ? 1 + r.below(3) : 0
+        fullSpells = r.chance(0.25) ? 1 : 0
+        pauses = r.chance(0.3) ? 1 + r.below(3) : 0
+        rechecks = r.chance(0.15) ? 1 : 0
+        removals = r.chance(0.2) ? 1 : 0
+        seedLeaves = nodes > 2 && r.chance(0.2)
+        if seedLeaves {
+            // Then the only copy may be one that can lose pieces to read errors, or its user.
+            readFault = 0
+        } else {
+            removalsWithData = r.chance(0.15) ? 1 : 0
+        }
+    }
+
+    /// A quiet network and one kind of death: how many bytes that costs can be said exactly.
+    package static func only(_ mortal: WorkerRole, seed: UInt64) -> SimScenario {
+        var s = SimScenario(seed: seed), r = SeededRandom(seed: seed ^ 0x0DD)
+        (s.loss, s.reset, s.trackerLoss, s.corrupters) = (0, 0, 0, 0)
+        (s.writeFault, s.syncFault, s.readFault) = (0, 0, 0)
+        (s.wholeNodeDeaths, s.powerCuts, s.stops, s.fullSpells) = (0, 0, 0, 0)
+        (s.pauses, s.rechecks, s.removals, s.removalsWithData, s.seedLeaves) = (0, 0, 0, 0, false)
+        // A block asked of two peers in endgame comes twice without anybody's death.
+        s.endgameDuplicates = 1
+        s.delay = (.microseconds(50), .milliseconds(2 + r.below(30)))
+        s.mortals = [mortal]
+        s.deaths = 1 + r.below(4)
+        s.chaosTime = .seconds(4)
+        s.uploadRate = Double(s.totalLength) / (s.chaosTime.seconds * (0.2 + r.fraction() * 0.6))
+        return s
     }
 }

@@ -31,25 +31,33 @@ package final class SimShard {
     let swarm: Swarm
     let buffers: Buffers
     let arena: SimArena
-    let peerID: PeerID
+    let configuration: SwarmConfiguration
+    private var peerID: PeerID { configuration.peerID }
+    /// Torrents that the session has named; of these since its link opened; of these whose files can be read.
+    private var known: Set<TorrentID> = []
+    private var replayed: Set<TorrentID> = []
+    private var readable: Set<TorrentID> = []
     var effects = EffectBuffer()
     var connections: [PeerHandle: (SimConnection, side: Int)] = [:]
     var handed: [Int: StoreRequest] = [:]
     var reads: [Int: ReadRequest] = [:]
-    var waiting: [(PeerHandle, piece: PieceIndex, begin: UInt32, length: UInt32)] = []
+    struct Waiting {
+        let peer: PeerHandle, torrent: TorrentID, piece: PieceIndex, begin: UInt32, length: UInt32
+    }
+    var waiting: [Waiting] = []
     var leftOvers: [(SlotIndex, SimArena.Entry)] = []
-    var isReadable = false
     var blocksSent = 0
     var now: Instant { world.clock.now }
-    let torrent = TorrentID(1)
 
     init(world: SimWorld, node: Int, generation: Generation, arena: SimArena, slots: Int) {
         (self.world, self.node, self.generation, self.arena) = (world, node, generation, arena)
         buffers = Buffers(slotCount: slots, softSlots: slots / 2, chunkSlots: 2)
         var random = SeededRandom(seed: world.random.next())
-        peerID = SwarmConfiguration.makePeerID(random: &random)
-        swarm = Swarm(
-            configuration: SwarmConfiguration(peerID: peerID, listenPort: 6881, sha1: SimShard.digest), buffers: buffers, seed: random.next())
+        var configuration = SwarmConfiguration(
+            peerID: SwarmConfiguration.makePeerID(random: &random), listenPort: 6881, sha1: SimShard.digest)
+        configuration.endgameDuplicates = world.scenario.endgameDuplicates
+        self.configuration = configuration
+        swarm = Swarm(configuration: configuration, buffers: buffers, seed: random.next())
         for first in arena.entries.keys.sorted() {
             let entry = arena.entries[first]!
             if buffers.adopt(first: SlotIndex(first), torrent: entry.torrent, piece: entry.piece, slots: entry.slots, handed: false) {
@@ -66,84 +74,49 @@ package final class SimShard {
 
     // MARK: session
 
+    func sessionOpened() {
+        replayed = []
+        report(swarm.torrentIDs.compactMap { swarm.report($0) })
+    }
     func add(_ entry: PeerEntry) {
+        known.insert(entry.torrent)
+        replayed.insert(entry.torrent)
         swarm.addTorrent(
-            Swarm::TorrentSpec(id: entry.torrent, infoHash: entry.facts.infoHash, geometry: world.geometry, metadataLength: 100), now: now, into: &effects)
+            Swarm::TorrentSpec(
+                id: entry.torrent, infoHash: entry.facts.infoHash, traits: entry.flags.contains(.paused) ? .paused : [], geometry: world.geometry,
+                metadataLength: 100),
+            now: now, into: &effects)
     }
-    func found(_ endpoints: [Endpoint]) { swarm.peersFound(torrent, origin: .tracker, endpoints, now: now, into: &effects) }
-
-    // MARK: disk
-
-    func diskOpened() {
-        if let have = swarm.have(torrent), !have.isEmpty { world.toDisk(node, self) { .claim(0, $0.torrent, have: have.wireBytes) } }
-        world.toDisk(node, self) { _ in .claimsEnd(0) }
-        for first in handed.keys.sorted() {
-            let request = handed[first]!
-            world.toDisk(node, self) { _ in .store(request) }
-        }
-        for first in reads.keys.sorted() {
-            let request = reads[first]!
-            world.toDisk(node, self) { _ in .read(request) }
-        }
+    func flags(_ id: TorrentID, _ flags: WorkerFlags) {
+        swarm.setTraits(id, flags.contains(.paused) ? .paused : [], now: now, into: &effects)
     }
-    func diskClosed() {
-        isReadable = false
-        swarm.diskUnready(torrent, now: now, into: &effects)
+    func remove(_ id: TorrentID) {
+        guard known.remove(id) != nil else { return }
+        readable.remove(id)
+        swarm.removeTorrent(id, now: now, into: &effects)
+        buffers.forget(torrent: id)
+        dropLeftOvers { $0.torrent == id }
     }
-
-    func fromDisk(_ effect: DiskEffect) {
-        switch effect {
-        case .ready(_, let have, _):
-            isReadable = true
-            swarm.diskReady(torrent, have: have, now: now, into: &effects)
-            adopt(have)
-        case .unready:
-            isReadable = false
-            swarm.diskUnready(torrent, now: now, into: &effects)
-        case .verified(let r):
-            guard handed[r.run.first.int] == r, buffers.state(of: r.run.first) == .handed else { return }
-            buffers.verified(r.run.first)
-            swarm.pieceVerified(torrent, PieceIndex(rawValue: r.piece), now: now, into: &effects)
-        case .stored(let r):
-            guard handed[r.run.first.int] == r else { return }
-            handed[r.run.first.int] = nil
-            arena.entries[r.run.first.int] = nil
-            let early = buffers.state(of: r.run.first) == .handed
-            buffers.written(r.run.first)
-            if early { swarm.pieceVerified(torrent, PieceIndex(rawValue: r.piece), now: now, into: &effects) }
-            swarm.pieceWritten(torrent, PieceIndex(rawValue: r.piece), now: now, into: &effects)
-        case .storeFailed(let r, let why):
-            guard handed[r.run.first.int] == r else { return }
-            handed[r.run.first.int] = nil
-            arena.entries[r.run.first.int] = nil
-            buffers.unverify(r.run.first)
-            swarm.pieceFailed(torrent, PieceIndex(rawValue: r.piece), .init(rawValue: why.rawValue)!, now: now, into: &effects)
-        case .readDone(let r, let status):
-            guard reads[r.run.first.int] == r else { return }
-            reads[r.run.first.int] = nil
-            buffers.readDone(r.run.first, ok: status == .done)
-            if status != .done {
-                let failed = waiting.filter { $0.piece.rawValue == r.piece && $0.begin >= r.offset && $0.begin < r.offset + r.length }
-                waiting.removeAll { w in failed.contains { $0.0 == w.0 && $0.piece == w.piece && $0.begin == w.begin } }
-                for w in failed { swarm.serveFailed(w.0, piece: w.piece.rawValue, begin: w.begin, length: w.length, now: now, into: &effects) }
-            }
-        default: break
-        }
+    func replayEnded() {
+        for id in known.subtracting(replayed).sorted() { remove(id) }
+        dropLeftOvers { !self.known.contains($0.torrent) }
     }
+    func found(_ id: TorrentID, _ endpoints: [Endpoint]) { swarm.peersFound(id, origin: .tracker, endpoints, now: now, into: &effects) }
 
-    private func adopt(_ have: Bitfield) {
-        let left = leftOvers
-        leftOvers = []
-        for (first, entry) in left {
-            guard !have.contains(entry.piece) else {
-                arena.entries[first.int] = nil
-                buffers.discard(first)
-                continue
-            }
-            var received = Bitfield(count: entry.slots)
-            for i in 0..<entry.slots where entry.handed || arena.received[first.int + i] { received.insert(i) }
-            swarm.adoptPartialPiece(torrent, entry.piece, firstSlot: first, received: received, now: now, into: &effects)
+    private func report(_ reports: [Swarm.TorrentReport]) {
+        guard !reports.isEmpty else { return }
+        let list = reports.map {
+            PeerReport(
+                torrent: $0.id, counters: TransferCounters(downloaded: $0.downloaded, downloadedAgain: $0.downloadedAgain, uploaded: $0.uploaded),
+                downRate: $0.downRate, upRate: $0.upRate, peers: UInt32($0.peers), seeds: UInt32($0.seeds))
         }
+        let generation = generation
+        world.toSession(node, self) { _ in .peers(shard: 0, generation, list) }
+    }
+    func reportChanges() {
+        var changed: [Swarm.TorrentReport] = []
+        swarm.takeReports { changed.append($0) }
+        report(changed)
     }
 
     // MARK: network
@@ -153,7 +126,7 @@ package final class SimShard {
     func dialFailed(_ p: PeerHandle) { swarm.dialFailed(p, errno: 111, now: now, into: &effects) }
     func lost(_ p: PeerHandle) {
         guard connections.removeValue(forKey: p) != nil else { return }
-        waiting.removeAll { $0.0 == p }
+        waiting.removeAll { $0.peer == p }
         swarm.closed(p, errno: 104, now: now, into: &effects)
     }
 
@@ -164,11 +137,11 @@ package final class SimShard {
         case .message(let m, let payload): payload.withUnsafeBytes { swarm.message(p, m, payload: $0, now: now, into: &effects) }
         case .block(let piece, let begin, let bytes):
             let length = UInt32(bytes.count)
+            world.received[node] += UInt64(length)
             switch swarm.destination(p, piece: piece, begin: begin, length: length) {
             case .direct(let slot), .copy(let slot):
                 arena.memory.replaceSubrange(arena.range(slot, bytes.count), with: bytes)
                 arena.received[slot.int] = true
-                world.received[node] += UInt64(length)
                 swarm.blockReceived(p, piece: piece, begin: begin, length: length, now: now, into: &effects)
             case .discard: swarm.blockDiscarded(p, piece: piece, begin: begin, length: length, now: now, into: &effects)
             }
@@ -190,20 +163,21 @@ package final class SimShard {
     private func perform(_ effect: Effect) {
         switch effect {
         case .send(let p, let message): send(p, message)
-        case .serve(let p, _, let piece, let begin, let length):
-            waiting.append((p, piece, begin, length))
+        case .serve(let p, let torrent, let piece, let begin, let length):
+            waiting.append(Waiting(peer: p, torrent: torrent, piece: piece, begin: begin, length: length))
             serveWaiting()
         case .cancelServe(let p, let piece, let begin, let length):
-            guard let at = waiting.firstIndex(where: { $0.0 == p && $0.piece == piece && $0.begin == begin && $0.length == length }) else { return }
+            guard let at = waiting.firstIndex(where: { $0.peer == p && $0.piece == piece && $0.begin == begin && $0.length == length }) else { return }
             waiting.remove(at: at)
             swarm.serveFailed(p, piece: piece.rawValue, begin: begin, length: length, now: now, into: &effects)
-        case .cancelAllServes(let p):
-            let mine = waiting.filter { $0.0 == p }
-            waiting.removeAll { $0.0 == p }
-            for w in mine { swarm.serveFailed(p, piece: w.piece.rawValue, begin: w.begin, length: w.length, now: now, into: &effects) }
-        case .dial(let p, let endpoint): world.dial(from: node, p, endpoint)
-        case .close(let p, _):
-            waiting.removeAll { $0.0 == p }
+        case .cancelAllServes(let p): refuse { $0.peer == p }
+        case .dial(let p, let endpoint):
+            world.tell(node, "dials \(endpoint)")
+            world.dial(from: node, p, endpoint)
+        case .close(let p, let reason):
+            world.tell(node, "closes a connection: \(reason)")
+            if reason == .corruptPiece || reason == .banned { world.mark(.peerBanned) }
+            waiting.removeAll { $0.peer == p }
             if let (connection, _) = connections.removeValue(forKey: p) { world.breakOff(connection) }
             swarm.closed(p, errno: 0, now: now, into: &effects)
         case .disarm(let p): swarm.armed(p, 0, now: now, into: &effects)
@@ -218,7 +192,7 @@ package final class SimShard {
             let request = StoreRequest(torrent: torrent, piece: piece.rawValue, run: RunID(shard: 0, first: first), length: length)
             handed[first.int] = request
             world.toDisk(node, self) { _ in .store(request) }
-        case .morePeersWanted: world.toSession(node, self) { .morePeersWanted($0.torrent) }
+        case .morePeersWanted(let id): world.toSession(node, self) { _ in .morePeersWanted(id) }
         case .metadataFound, .metadataBlockWanted: break
         }
     }
@@ -250,35 +224,51 @@ package final class SimShard {
         world.send(out, on: connection, side: side)
     }
 
+    func refuse(_ which: (Waiting) -> Bool) {
+        let mine = waiting.filter(which)
+        waiting.removeAll(where: which)
+        for w in mine { swarm.serveFailed(w.peer, piece: w.piece.rawValue, begin: w.begin, length: w.length, now: now, into: &effects) }
+    }
+
     /// Sends what is cached, asks the disk for the rest.
     private func serveWaiting() {
         var i = 0
         while i < waiting.count {
             let w = waiting[i]
-            guard isReadable, let (connection, side) = connections[w.0] else {
+            guard readable.contains(w.torrent), let (connection, side) = connections[w.peer] else {
                 i += 1
                 continue
             }
-            switch buffers.find(torrent: torrent, piece: w.piece, block: w.begin / 16384) {
+            switch buffers.find(torrent: w.torrent, piece: w.piece, block: w.begin / 16384) {
             case .hit(_, let slot):
                 waiting.remove(at: i)
                 var bytes = Array(arena.memory[arena.range(slot, Int(w.length))])
                 blocksSent += 1
-                if world.isCorrupter(node), blocksSent % world.scenario.corruptEvery == 0 { bytes[0] ^= 0xFF }
+                if world.isCorrupter(node), blocksSent % world.scenario.corruptEvery == 0 {
+                    bytes[0] ^= 0xFF
+                    world.mark(.corruptBlock)
+                }
+                world.sent[node] += UInt64(w.length)
                 world.send(.block(piece: w.piece.rawValue, begin: w.begin, bytes), on: connection, side: side)
-                swarm.blockSent(w.0, bytes: Int(w.length), now: now, into: &effects)
+                swarm.blockSent(w.peer, bytes: Int(w.length), now: now, into: &effects)
             case .loading: i += 1
             case .miss:
                 i += 1
                 let range = buffers.chunkRange(block: w.begin / 16384, pieceBlocks: world.geometry.blockCount(of: w.piece))
-                guard let first = buffers.openRead(torrent: torrent, piece: w.piece, firstBlock: range.firstBlock, slots: range.slots) else { continue }
+                guard let first = buffers.openRead(torrent: w.torrent, piece: w.piece, firstBlock: range.firstBlock, slots: range.slots) else { continue }
                 let offset = range.firstBlock * 16384
                 let request = ReadRequest(
-                    torrent: torrent, piece: w.piece.rawValue, offset: offset,
+                    torrent: w.torrent, piece: w.piece.rawValue, offset: offset,
                     length: min(UInt32(range.slots) * 16384, world.geometry.length(of: w.piece) - offset), run: RunID(shard: 0, first: first))
                 reads[first.int] = request
                 world.toDisk(node, self) { _ in .read(request) }
             }
         }
     }
+
+    // MARK: used by SimShard+Disk
+
+    func isKnown(_ id: TorrentID) -> Bool { known.contains(id) }
+    func setReadable(_ id: TorrentID, _ yes: Bool) { if yes { readable.insert(id) } else { readable.remove(id) } }
+    var knownTorrents: [TorrentID] { known.sorted() }
 }

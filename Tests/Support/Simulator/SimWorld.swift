@@ -3,6 +3,7 @@ import Discovery
 import Pieces
 import Primitives
 import Supervision
+import TrackerWire
 
 package struct SimResult: Sendable {
     package var seed: UInt64
@@ -13,16 +14,20 @@ package struct SimResult: Sendable {
     package var virtualTime = TimeSpan.zero
     package var events: UInt64 = 0
     package var deaths = 0
+    package var marks = SimMarks()
     /// Payload received over the swarm, and what one copy for each leecher would be.
     package var received: UInt64 = 0
     package var needed: UInt64 = 0
+    /// Blocks that shards had asked for when they died.
+    package var blocksInFlightAtDeath: UInt64 = 0
 }
 
 /// Some daemons, a tracker, a network and disks in one thread on one virtual clock, decided by one seed.
 ///
 /// Two phases: chaos (deaths, faults, losses), then calm, in which everyone must come to the end by itself.
-/// Checked all along: what a disk worker calls durable is on the disk, synced, and right; and at the end every honest
-/// node's file equals the content.
+/// Checked all along (SimOracles.swift): what a disk worker calls durable is on the disk, synced, and right; queues keep
+/// their bounds, counters count nothing that was not there, the supervisor ends the silent and only those; and at the
+/// end every honest node's file equals the content, and no buffer is lost.
 package final class SimWorld {
     package let scenario: SimScenario
     package var random: SeededRandom
@@ -32,17 +37,25 @@ package final class SimWorld {
     let layout: FileLayout
     let content: [UInt8]
     var announced: Set<Int> = []
+    /// By node: payload received and sent, ever.
     var received: [UInt64]
-    var checkedPieces: [UInt64]
+    var sent: [UInt64]
     var correlation: UInt64 = 0
+    var tokens: UInt64 = 0
+    /// Things that users still want.
+    var wishes = 0
+    /// Nodes that left for good.
+    var gone: Set<Int> = []
     var deaths = 0
-    var done: Set<Int> = []
+    var marks = SimMarks()
+    var blocksInFlightAtDeath: UInt64 = 0
+    var trackerViews: [TrackerKey: TrackerView] = [:]
     var failure = ""
+    /// Since when everybody is complete.
+    private var endedAt: Instant?
+    private var isOver = false
     private var traceHash: UInt64 = 0xCBF2_9CE4_8422_2325
     private var events: UInt64 = 0
-    /// Stands in for "no shard" where an event needs none.
-    var placeholder: SimShard?
-    let torrent = TorrentID(1)
     /// Hears what happens between the processes, a line each; costs nothing when nobody listens.
     package var story: ((String) -> Void)?
 
@@ -54,7 +67,7 @@ package final class SimWorld {
         var source = SeededRandom(seed: scenario.seed &+ 1)
         content = (0..<Int(scenario.totalLength)).map { _ in UInt8(truncatingIfNeeded: source.next()) | 1 }
         received = [UInt64](repeating: 0, count: scenario.nodes)
-        checkedPieces = received
+        sent = received
         for n in 0..<scenario.nodes {
             let node = SimNode(
                 endpoint: Endpoint(ipv4: 0x0A00_0001 + UInt32(n) << 8, port: 6881), arenaSlots: 64 + random.below(64),
@@ -62,11 +75,12 @@ package final class SimWorld {
             if n == 0 { node.volume.fill(content) }
             nodes.append(node)
         }
-        placeholder = SimShard(world: self, node: 0, generation: Generation(0), arena: SimArena(slots: 4), slots: 4)
     }
 
-    var isCalm: Bool { clock.now.nanoseconds > scenario.chaosTime.nanoseconds + 1_000_000_000 }
+    private var chaosEnd: Instant { Instant(nanoseconds: 1_000_000_000) + scenario.chaosTime }
+    var isCalm: Bool { clock.now > chaosEnd }
     package func isCorrupter(_ n: Int) -> Bool { n >= scenario.nodes - scenario.corrupters }
+    var honest: [Int] { nodes.indices.filter { !isCorrupter($0) && !gone.contains($0) } }
 
     func after(_ time: TimeSpan, _ action: @escaping SimClock.Action) { clock.schedule(at: clock.now + time, action) }
     func at(_ time: Instant, _ action: @escaping SimClock.Action) { clock.schedule(at: time, action) }
@@ -77,121 +91,114 @@ package final class SimWorld {
         for v in values { traceHash = (traceHash ^ v) &* 0x100_0000_01B3 }
         traceHash = (traceHash ^ UInt64(bitPattern: clock.now.nanoseconds)) &* 0x100_0000_01B3
     }
+    func mark(_ mark: SimMark) { marks.add(mark) }
+    /// Whether a fault of this chance strikes now; never once it is calm.
+    func hits(_ chance: Double, _ mark: SimMark) -> Bool {
+        guard chance > 0, !isCalm, random.chance(chance) else { return false }
+        marks.add(mark)
+        return true
+    }
 
     package func run() -> SimResult {
         for n in nodes.indices {
             supervise(n, .start)
             tick(n)
-            after(.milliseconds(200 * (n + 1))) { $0.addTorrent(n) }
         }
-        scheduleDeaths()
-        while failure.isEmpty, done.count < honest.count, let action = clock.next() {
+        scheduleWishes()
+        scheduleFaults()
+        watchForTheEnd()
+        while failure.isEmpty, !isOver, let action = clock.next() {
             action(self)
             events += 1
-            if clock.now.nanoseconds > scenario.limit.nanoseconds { failure = "not complete in time: \(progress)" }
-            if events > 60_000_000 { failure = "live-lock: \(progress)" }
+            if clock.now.nanoseconds > scenario.limit.nanoseconds { broken("not complete in time: \(progress)") }
+            if events > 60_000_000 { broken("live-lock: \(progress)") }
         }
         if failure.isEmpty {
-            for n in honest where nodes[n].volume.file.now != content { failure = "node \(n) says complete and its file differs" }
+            for n in honest {
+                checkWhole(n)
+                checkNoLeak(n)
+            }
             for n in nodes.indices { checkClaims(n) }
         }
         return SimResult(
             seed: scenario.seed, failure: failure, trace: traceHash, virtualTime: TimeSpan(nanoseconds: clock.now.nanoseconds), events: events,
-            deaths: deaths, received: received.reduce(0, +), needed: scenario.totalLength * UInt64(scenario.nodes - 1))
+            deaths: deaths, marks: marks, received: received.reduce(0, +), needed: scenario.totalLength * UInt64(scenario.nodes - 1),
+            blocksInFlightAtDeath: blocksInFlightAtDeath)
     }
 
-    private var honest: [Int] { nodes.indices.filter { !isCorrupter($0) } }
     private var progress: String {
         nodes.indices.map { n in
-            let have = nodes[n].disk?.have(torrent)?.setCount ?? -1
-            let phase = nodes[n].session?.row(torrent).map { "\($0.phase)" } ?? "no session"
-            return "node \(n): \(have)/\(geometry.pieceCount) \(phase) peers \(nodes[n].shard?.swarm.peers(of: torrent).count ?? -1)"
-        }.joined(separator: "; ")
+            let have = nodes[n].torrent.flatMap { nodes[n].disk?.have($0)?.setCount } ?? -1
+            let phase = nodes[n].torrent.flatMap { id in nodes[n].session?.row(id).map { "\($0.phase)" } } ?? "no torrent"
+            let peers = nodes[n].torrent.flatMap { nodes[n].shard?.swarm.peers(of: $0).count } ?? -1
+            return "node \(n): \(have)/\(geometry.pieceCount) \(phase) peers \(peers)"
+        }.joined(separator: "; ") + "; \(wishes) wishes"
     }
 
-    private func addTorrent(_ n: Int) {
-        guard nodes[n].session != nil, nodes[n].store.records.isEmpty else {
-            // Its session is down just now: the user tries again.
-            if nodes[n].store.records.isEmpty { after(.milliseconds(300)) { $0.addTorrent(n) } }
-            return
-        }
-        let facts = TorrentFacts(
-            infoHash: InfoHash([UInt8](repeating: 9, count: 20))!, name: "file", rootName: "file", totalLength: scenario.totalLength,
-            pieceLength: scenario.pieceLength, pieceCount: UInt32(geometry.pieceCount), fileCount: 1, metadataLength: 100,
-            trackers: [["http://10.9.9.9/announce"]])
-        toSession(n) { _ in .command(token: 1, .add(NewTorrent(facts: facts, savePath: "/data"))) }
-        after(.milliseconds(300)) { $0.addTorrent(n) }
+    // MARK: the end
+
+    func isComplete(_ n: Int) -> Bool {
+        guard let id = nodes[n].torrent, let row = nodes[n].session?.row(id) else { return false }
+        return row.phase == .seeding || row.phase == .completed
     }
+    func completed(_ n: Int) {
+        trace(UInt64(n), 4)
+        checkWhole(n)
+    }
+    /// Calm, nobody wants anything, all complete, and so for three seconds: what was under way has ended.
+    private func watchForTheEnd() {
+        after(.milliseconds(100)) { world in
+            if world.isCalm, world.wishes == 0, world.honest.allSatisfy({ world.isComplete($0) && world.nodes[$0].live.count == 4 }) {
+                if world.endedAt == nil { world.endedAt = world.clock.now }
+            } else {
+                world.endedAt = nil
+            }
+            if let since = world.endedAt, world.clock.now - since >= .seconds(3) { world.isOver = true }
+            world.watchForTheEnd()
+        }
+    }
+
+    // MARK: timers
 
     /// Timers of all cores of a node, each 50 ms.
     private func tick(_ n: Int) {
         after(.milliseconds(50)) { world in
-            let node = world.nodes[n], now = world.clock.now
-            if now - node.lastHeartbeat >= .seconds(1) {
-                node.lastHeartbeat = now
-                node.progress += 1
-                for name in node.live.keys.sorted(by: { $0.role.rawValue < $1.role.rawValue }) {
-                    if let g = node.live[name] { world.supervise(n, .heartbeat(name, g, progress: node.progress)) }
-                }
-            }
-            if node.supervisor.nextDeadline(now: now) <= now {
-                var effects: [SupervisorCore.Effect] = []
-                node.supervisor.advance(now: now, into: &effects)
-                world.carryOut(n, effects)
-            }
-            if let disk = node.disk, disk.deadline <= now { node.disk!.handle(.tick, now: now, into: &node.diskEffects) }
-            node.session?.wallSeconds = UInt64(now.nanoseconds / 1_000_000_000)
-            if node.session != nil { _ = node.session!.turn(now: now, into: &node.sessionEffects) }
-            if let discovery = node.discovery, discovery.nextDeadline <= now {
-                node.discovery!.handle(.tick, now: now, into: &node.discoveryEffects)
-            }
-            if let shard = node.shard, shard.swarm.nextDeadline <= now { shard.swarm.tick(now: now, into: &shard.effects) }
-            world.settle(n)
+            let node = world.nodes[n]
+            if !world.gone.contains(n) { world.turn(n, node) }
             world.tick(n)
         }
     }
 
-    private func scheduleDeaths() {
-        let roles: [WorkerRole] = [.session, .peer, .disk, .discovery]
-        for _ in 0..<scenario.deaths {
-            let n = random.below(scenario.nodes), role = roles[random.below(4)]
-            at(Instant(nanoseconds: 1_000_000_000) + random.jitter(scenario.chaosTime)) { $0.kill(n, WorkerName(role)) }
-        }
-        for i in 0..<scenario.wholeNodeDeaths + scenario.powerCuts {
-            let n = random.below(scenario.nodes), cut = i >= scenario.wholeNodeDeaths
-            at(Instant(nanoseconds: 1_000_000_000) + random.jitter(scenario.chaosTime)) { $0.killNode(n, powerCut: cut) }
-        }
-    }
-
-    // MARK: oracle
-
-    func bytes(of piece: UInt32) -> ArraySlice<UInt8> {
-        let at = Int(piece) * Int(geometry.pieceLength)
-        return content[at..<min(at + Int(geometry.pieceLength), content.count)]
-    }
-    func holds(_ n: Int, _ piece: Int) -> Bool {
-        let range = bytes(of: UInt32(piece))
-        return nodes[n].volume.file.now[range.startIndex..<range.endIndex].elementsEqual(range)
-    }
-    func checkSynced(_ n: Int, _ runs: [(first: Int, count: Int)]) {
-        for run in runs {
-            for piece in run.first..<run.first + run.count {
-                let range = bytes(of: UInt32(piece))
-                if !nodes[n].volume.file.synced[range.startIndex..<range.endIndex].elementsEqual(range) {
-                    failure = "node \(n) calls piece \(piece) durable, and it is not on the disk"
-                }
+    private func turn(_ n: Int, _ node: SimNode) {
+        let now = clock.now
+        func runs(_ role: WorkerRole) -> Bool { node.stopped[WorkerName(role)] == nil }
+        if now - node.lastHeartbeat >= .seconds(1) {
+            node.lastHeartbeat = now
+            node.progress += 1
+            for name in node.live.keys.sorted(by: { $0.role.rawValue < $1.role.rawValue }) where node.stopped[name] == nil {
+                node.heard[name] = now
+                supervise(n, .heartbeat(name, node.live[name]!, progress: node.progress))
             }
+            checkBounds(n)
         }
-    }
-    /// What the store calls durable is right on the disk.
-    func checkClaims(_ n: Int) {
-        for (_, durable) in nodes[n].store.durable { checkSynced(n, durable.runs) }
-    }
-    func completed(_ n: Int) {
-        guard !isCorrupter(n) else { return }
-        trace(UInt64(n), 4)
-        if nodes[n].volume.file.now != content { failure = "node \(n) says complete and its file differs" }
-        done.insert(n)
+        if node.supervisor.nextDeadline(now: now) <= now {
+            var effects: [SupervisorCore.Effect] = []
+            node.supervisor.advance(now: now, into: &effects)
+            carryOut(n, effects)
+        }
+        if runs(.disk), let disk = node.disk, disk.deadline <= now { node.disk!.handle(.tick, now: now, into: &node.diskEffects) }
+        if runs(.session), node.session != nil {
+            node.session!.wallSeconds = UInt64(now.nanoseconds / 1_000_000_000)
+            _ = node.session!.turn(now: now, into: &node.sessionEffects)
+        }
+        if runs(.discovery), let discovery = node.discovery, discovery.nextDeadline <= now {
+            node.discovery!.handle(.tick, now: now, into: &node.discoveryEffects)
+        }
+        if runs(.peer), let shard = node.shard {
+            if shard.swarm.nextDeadline <= now { shard.swarm.tick(now: now, into: &shard.effects) }
+            shard.reportChanges()
+        }
+        settle(n)
     }
 }
 

@@ -3,6 +3,10 @@ import LinuxIO
 import Primitives
 import Testing
 
+/// One at a time: between vfork and exec a child holds every descriptor of the process, and so delays for a moment the end of
+/// stream that a test beside it waits for.
+@Suite(.serialized) struct SystemLayer {}
+
 /// The back-ends this machine can run: both, or epoll alone where io_uring is refused.
 let backends: [LoopBackend] = {
     if (try? Loop(backend: .uring)) != nil { return [.uring, .epoll] }

@@ -49,8 +49,10 @@ import Testing
         try harness.sendControl(Drain(deadlineMilliseconds: 8_000))
         #expect(harness.waitForEnd() == .exited(0))
         #expect(harness.controlTypes.contains(.drained))
-        for n in UInt8(1)...30 { #expect(tracker.announces(of: hash(n)) == ["started", "stopped"]) }
-        #expect(harness.statuses.suffix(30).allSatisfy { $0.startedSent == 0 })
+        for n in UInt8(1)...30 {
+            #expect(tracker.announces(of: hash(n)) == ["started", "stopped"])
+            #expect(harness.statuses.last { $0.torrent == UInt32(n) }?.startedSent == 0)
+        }
     }
 
     @Test func drainIsBoundedWhenTheTrackerIsSilent() throws {
@@ -59,12 +61,14 @@ import Testing
         try harness.endReplay()
         #expect(harness.wait { harness.statuses.filter { $0.state == 2 }.count == 5 })
         kill(tracker.process.processIdentifier, SIGSTOP)
+        // Each of its threads stops when it next enters the kernel.
+        usleep(200_000)
         defer { kill(tracker.process.processIdentifier, SIGCONT) }
         let start = Clock.monotonic()
         try harness.sendControl(Drain(deadlineMilliseconds: 20_000))
         #expect(harness.waitForEnd() == .exited(0))
         let took = (Clock.monotonic() - start).seconds
-        #expect(took > 4 && took < 6, "\(took)")
+        #expect(took > 4 && took < 6, "\(took) \(harness.statuses.suffix(5))")
         #expect(harness.controlTypes.contains(.drained))
     }
 
@@ -134,22 +138,22 @@ import Testing
         harness = nil
     }
 
-    /// 2,000 torrents at one tracker through the real process: paced, all served.
-    @Test func twoThousandTorrentsAreEachAnnouncedOnce() throws {
+    /// 300 torrents at one tracker through the real process: paced, all served.
+    @Test func threeHundredTorrentsAreEachAnnouncedOnce() throws {
         let tracker = try TestTracker(), harness = try Harness()
         let url = tracker.udpURL()
-        for n in 0..<2_000 {
+        for n in 0..<300 {
             var bytes = [UInt8](repeating: 0xEE, count: 20)
             (bytes[0], bytes[1]) = (UInt8(n >> 8), UInt8(n & 255))
             try harness.add(UInt32(n + 1), [entry(url)], hash: InfoHash(bytes)!, left: 0)
         }
         try harness.endReplay()
         let start = Clock.monotonic()
-        #expect(harness.wait(.seconds(60)) { harness.statuses.filter { $0.state == 2 }.count == 2_000 })
+        #expect(harness.wait(.seconds(60)) { harness.statuses.filter { $0.state == 2 }.count == 300 })
         let took = (Clock.monotonic() - start).seconds
         // 50 a second.
-        #expect(took > 38 && took < 50, "\(took)")
-        #expect(Set(tracker.asked.compactMap(\.info_hash)).count == 2_000)
-        #expect(tracker.asked.filter { $0.kind == "udp-announce" }.count == 2_000)
+        #expect(took > 5.5 && took < 9, "\(took)")
+        #expect(Set(tracker.asked.compactMap(\.info_hash)).count == 300)
+        #expect(tracker.asked.filter { $0.kind == "udp-announce" }.count == 300)
     }
 }

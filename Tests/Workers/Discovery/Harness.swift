@@ -111,6 +111,8 @@ final class Harness {
             if end == nil { end = try? child.reap() }
             return end != nil
         }
+        // What it had written before.
+        receive(.zero)
         return end
     }
 

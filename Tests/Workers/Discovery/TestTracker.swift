@@ -32,8 +32,8 @@ final class TestTracker {
 
     static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Interop/tracker.py").standardizedFileURL.path
     /// Python with the standard library is all it needs.
-    static let isPossible = ["/usr/bin/python3", "/usr/local/bin/python3", "/root/.pyenv/shims/python3"].contains {
-        FileManager.default.isExecutableFile(atPath: $0)
+    static let isPossible = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+        FileManager.default.isExecutableFile(atPath: "\($0)/python3")
     }
 
     init(host: String = "127.0.0.1", _ arguments: [String] = []) throws {

@@ -203,6 +203,25 @@ final class Line {
         #expect(line.announce("udp://localhost:\(four.udp)/announce").hasPrefix("answered"))
     }
 
+    /// A certificate that no authority vouches for is no tracker's, and the announce with its passkey is not sent.
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl"))) func certificatesAreVerified() throws {
+        let pem = FileManager.default.temporaryDirectory.appendingPathComponent("tls-\(UUID().uuidString).pem").path
+        defer { try? FileManager.default.removeItem(atPath: pem) }
+        let make = Process()
+        make.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        make.arguments = [
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", pem, "-out", pem,
+        ]
+        make.standardError = FileHandle.nullDevice
+        try make.run()
+        make.waitUntilExit()
+        let tracker = try TestTracker(["--tls", pem]), line = try Line()
+        let got = line.announce("https://127.0.0.1:\(tracker.http)/announce/secret")
+        #expect(got.hasPrefix("failed host ") && got.contains("certificate"), "\(got)")
+        #expect(tracker.asked.isEmpty)
+    }
+
     /// With an address that counts as public (CCBT_PUBLIC_ADDRESS, of an interface of this machine): it cannot send us
     /// to this machine's other services.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["CCBT_PUBLIC_ADDRESS"] != nil))

@@ -69,6 +69,7 @@ struct FaultCase: Sendable, CustomStringConvertible {
             h.faults.clear()
             for _ in 0..<4 where !(h.durable().isFull && h.report()?.state == .ready) {
                 h.engine.core.retrySoon(now: h.loop.now)
+                h.run(2) { h.report()?.state == .ready && h.engine.core.isIdle }
                 _ = download(h, rounds: 3)
             }
             #expect(h.durable().isFull && h.durable().count > 0 && h.report()?.state == .ready, "\(c) n=\(n): did not come back: \(String(describing: h.report()))")

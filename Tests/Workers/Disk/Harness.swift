@@ -112,7 +112,7 @@ final class Harness {
     let faults: FaultLayer
     var got: [DiskEffect] = []
 
-    init(_ backend: LoopBackend, faults text: String = "", countsFaults: Bool = false, directIO: Bool = true, limits: DiskCore.Limits = DiskCore.Limits(), openFiles: Int = 64, folder: String? = nil, base: String? = nil) throws {
+    init(_ backend: LoopBackend, faults text: String = "", countsFaults: Bool = false, directIO: Bool = true, limits: DiskCore.Limits = DiskCore.Limits(), openFiles: Int = 64, folder: String? = nil, base: String? = nil, replayed: Bool = true) throws {
         loop = try Loop(backend: backend)
         if let folder {
             self.folder = folder
@@ -138,6 +138,7 @@ final class Harness {
         ) { [unowned self] in got.append($0) }
         try engine.arenas.give(shard: 0, slotCount: Self.slots, fd: fcntl(arenaFile, F_DUPFD_CLOEXEC, 0), byteCount: layout.byteCount)
         engine.handle(.shardOpened(0))
+        guard replayed else { return }
         engine.handle(.claimsEnd(0))
         engine.handle(.replayEnd)
     }
@@ -157,7 +158,7 @@ final class Harness {
         _ = engine.turn(now: loop.now)
     }
     /// Runs the loop until `condition`; false after `seconds`.
-    @discardableResult func run(_ seconds: Double = 20, until condition: () -> Bool) -> Bool {
+    @discardableResult func run(_ seconds: Double = 6, until condition: () -> Bool) -> Bool {
         let end = Clock.monotonic() + .seconds(seconds)
         while !condition() {
             if Clock.monotonic() > end { return false }

@@ -94,6 +94,7 @@ import Testing
             var bytes = Array(valid.dropLast())
             if i < bytes.count { bytes.removeLast(i) } else { bytes[random.below(bytes.count)] ^= 1 << UInt8(random.below(8)) }
             bytes.withUnsafeBytes { raw in
+                if i % 8 == 0 { exerciseControlLine(raw) }
                 guard (try? ControlLine.head(raw)) != nil else { return }
                 if (try? ControlLine.parameters(raw, as: AddParameters.self)) != nil { read += 1 }
             }

@@ -1,5 +1,6 @@
 import Control
 import Foundation
+import GRDB
 import Glibc
 import IPC
 import Primitives
@@ -203,13 +204,14 @@ import Testing
         ready(s, id, have: 2)
         s.disk.send(Durable(torrent: id, runs: [PieceRun(first: 0, count: whole ? 2 : 1)]), correlation: 1)
         _ = try s.disk.next(SessionDurableStored.self)
+        s.send(Drain(deadlineMilliseconds: 4000))
+        // The word that the disk worker ended comes behind the order.
         s.send(
             WorkerTable(workers: [
                 WorkerStatus(
                     role: WorkerRole.disk.rawValue, index: 0, pid: 0, generation: 1, restarts: 0, state: 3, cpuMilliseconds: 0, residentBytes: 0,
                     uptimeMilliseconds: 0)
             ]))
-        s.send(Drain(deadlineMilliseconds: 4000))
         _ = try s.control(Drained.self)
         #expect(try s.ended().description.contains("0"))
         s = try SessionProcess(folder)
@@ -311,6 +313,44 @@ import Testing
         try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: "queue.max_active_downloading"))
         #expect(try value("queue.max_active_downloading").value == "5")
         #expect(code { try client.add(Torrents.make("d"), save: "") } == .invalidParameters)
+    }
+
+    /// While the store refuses, nothing is acknowledged and nothing is half done; when it takes changes again, so does
+    /// the daemon, by itself.
+    @Test func aStoreThatRefusesIsSaidAndRecovers() throws {
+        let folder = TemporaryFolder()
+        let s = try SessionProcess(folder)
+        let client = try s.client()
+        let known = HashParameters(hash: try client.add(Torrents.make("before")).hash)
+        s.send(
+            WorkerTable(workers: [
+                WorkerStatus(
+                    role: WorkerRole.disk.rawValue, index: 0, pid: 1, generation: 1, restarts: 0, state: 1, cpuMilliseconds: 0, residentBytes: 0,
+                    uptimeMilliseconds: 0)
+            ]))
+        func isHealthy() throws -> Bool { try client.call(ControlMethods.Status.self, Empty()).healthy }
+        try until { try isHealthy() ? true : nil }
+
+        // The folder of the .torrent files is gone.
+        try FileManager.default.moveItem(atPath: folder.path + "/torrents", toPath: folder.path + "/away")
+        #expect(code { try client.add(Torrents.make("refused")) } == .storage)
+        #expect(try !isHealthy())
+        #expect(try client.list().map(\.name) == ["before"])
+        try FileManager.default.moveItem(atPath: folder.path + "/away", toPath: folder.path + "/torrents")
+        #expect(try client.add(Torrents.make("refused")).name == "refused")
+        #expect(try isHealthy())
+
+        // The database is held by another process, for longer than a commit waits.
+        let holder = try DatabaseQueue(path: folder.path + "/" + CatalogStore.fileName)
+        try holder.writeWithoutTransaction { db in
+            try db.execute(sql: "BEGIN EXCLUSIVE")
+            #expect(code { try client.call(ControlMethods.Pause.self, known) } == .storage)
+            #expect(try client.list().allSatisfy { $0.state != .paused })
+            try db.execute(sql: "ROLLBACK")
+        }
+        try until(15) { try isHealthy() ? true : nil }
+        try client.call(ControlMethods.Pause.self, known)
+        #expect(try client.list().first { $0.hash == known.hash }?.state == .paused)
     }
 
     @Test func hostileClientsCostOnlyThemselves() throws {

@@ -95,8 +95,8 @@ class BaseShell {
     }
     private func ready() {
         guard misbehaviour != "never-ready" else { return }
-        kit.ready()
         note("ready")
+        kit.ready()
     }
     func received(_ frame: Frame, from edge: Edge) {
         progress += 1

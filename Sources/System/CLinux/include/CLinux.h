@@ -106,13 +106,15 @@ unsigned cl_pass_take(struct msghdr *m, int *fds, unsigned capacity);
 
 // MARK: - Processes
 
+/// Descriptor numbers that a child can be given: small, so that it works under a descriptor limit of 256 as well.
+#define CL_TARGET_LIMIT 64
 /// One descriptor of the child: `source` here becomes `target` there.
 struct cl_mapping {
     int source;
     int target;
 };
 /// Starts `program` (a path; argv and environment NULL-terminated). 0, 1 and 2 are inherited unless mapped; of all other
-/// descriptors the child has exactly the mapped ones (at most CL_PASS_LIMIT, targets below 256). Signal mask empty,
+/// descriptors the child has exactly the mapped ones (at most CL_PASS_LIMIT, targets below CL_TARGET_LIMIT). Signal mask empty,
 /// dispositions default, own process group when asked. Returns 0 and sets *pid and *pidfd (CLOEXEC). -errno covers a failed exec too.
 int cl_spawn(const char *program, char *const *argv, char *const *environment, const struct cl_mapping *map,
     unsigned count, _Bool own_group, pid_t *pid, int *pidfd);

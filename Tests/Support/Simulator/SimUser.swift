@@ -1,0 +1,85 @@
+import Catalog
+import Primitives
+
+/// What a node's user wants, asked again each 300 ms until it is so: a session worker that is down is no reason to give up.
+extension SimWorld {
+    private func newTorrent() -> NewTorrent {
+        let facts = TorrentFacts(
+            infoHash: InfoHash([UInt8](repeating: 9, count: 20))!, name: "file", rootName: "file", totalLength: scenario.totalLength,
+            pieceLength: scenario.pieceLength, pieceCount: UInt32(geometry.pieceCount), fileCount: 1, metadataLength: 100,
+            trackers: [["http://10.9.9.9/announce"]])
+        return NewTorrent(facts: facts, savePath: "/data")
+    }
+
+    /// `wish` nil: there is nothing (more) to do.
+    private func insist(_ n: Int, _ wish: @escaping (SimWorld) -> CatalogCommand?, then: @escaping SimClock.Action = { _ in }) {
+        guard !gone.contains(n) else {
+            wishes -= 1
+            return
+        }
+        if nodes[n].session != nil {
+            guard let command = wish(self) else {
+                wishes -= 1
+                return then(self)
+            }
+            tokens += 1
+            let token = tokens
+            toSession(n) { _ in .command(token: token, command) }
+        }
+        after(.milliseconds(300)) { $0.insist(n, wish, then: then) }
+    }
+    private func want(_ n: Int, _ wish: @escaping (SimWorld) -> CatalogCommand?, then: @escaping SimClock.Action = { _ in }) {
+        wishes += 1
+        insist(n, wish, then: then)
+    }
+
+    func add(_ n: Int) { want(n, { $0.nodes[n].torrent == nil ? .add($0.newTorrent()) : nil }) }
+
+    func scheduleWishes() {
+        for n in nodes.indices { after(.milliseconds(200 * (n + 1))) { $0.add(n) } }
+        wishes += 1
+        after(.milliseconds(200 * nodes.count + 1)) { $0.wishes -= 1 }
+        for _ in 0..<scenario.pauses {
+            let n = random.below(scenario.nodes), time = TimeSpan.milliseconds(100) + random.jitter(.seconds(8))
+            at(someTime()) { $0.pause(n, for: time) }
+        }
+        for _ in 0..<scenario.rechecks {
+            let n = random.below(scenario.nodes)
+            at(someTime()) { world in
+                guard let id = world.nodes[n].torrent else { return }
+                world.mark(.rechecked)
+                world.toSession(n) { _ in .command(token: 0, .recheck(id)) }
+            }
+        }
+        for i in 0..<scenario.removals + scenario.removalsWithData {
+            // With its data never from node 0, which may have the only copy.
+            let withData = i >= scenario.removals, n = withData ? 1 + random.below(scenario.nodes - 1) : random.below(scenario.nodes)
+            at(someTime()) { $0.remove(n, withData: withData) }
+        }
+    }
+
+    private func pause(_ n: Int, for time: TimeSpan) {
+        guard let id = nodes[n].torrent, !gone.contains(n) else { return }
+        mark(.paused)
+        func record(_ world: SimWorld) -> Catalog::TorrentRecord? { world.nodes[n].torrent == id ? world.nodes[n].store.records[id] : nil }
+        want(n, { world in record(world).flatMap { $0.isPaused ? nil : .pause(id) } }) { world in
+            world.wishes += 1
+            world.after(time) { world in
+                world.wishes -= 1
+                world.want(n, { world in record(world).flatMap { $0.isPaused ? .resume(id) : nil } })
+            }
+        }
+    }
+
+    private func remove(_ n: Int, withData: Bool) {
+        guard let id = nodes[n].torrent, !gone.contains(n) else { return }
+        mark(withData ? .removedWithData : .removed)
+        want(n, { $0.nodes[n].torrent == id ? .remove(id, deleteData: withData) : nil }) { world in
+            world.wishes += 1
+            world.after(world.random.jitter(.seconds(3))) { world in
+                world.wishes -= 1
+                world.add(n)
+            }
+        }
+    }
+}
