@@ -299,7 +299,9 @@ class Aria2(Client):
     def argv(self):
         options = {
             'enable-rpc': 'true', 'rpc-listen-port': self.api, 'rpc-max-request-size': '64M', 'listen-port': self.port,
-            'interface': self.ip, 'dir': self.home, 'enable-dht': 'false', 'enable-dht6': 'false',
+            'interface': self.ip, 'dir': self.home, 'enable-dht6': 'false',
+            # Its UDP trackers share the DHT's socket, and are there only with it. Nothing can be reached by it here.
+            'enable-dht': 'true', 'dht-listen-port': self.port, 'dht-file-path': self.home / 'dht.dat',
             'bt-enable-lpd': 'false', 'enable-peer-exchange': 'false', 'disable-ipv6': 'true',
             'bt-require-crypto': 'false', 'bt-min-crypto-level': 'plain', 'bt-max-peers': '0', 'seed-ratio': '0.0',
             'file-allocation': 'none', 'bt-max-open-files': '500', 'no-conf': 'true', 'console-log-level': 'warn',

@@ -138,9 +138,12 @@ extension Swarm {
                 // A peer that we closed as of no use is not sought soon; a lost one is.
                 c.nextTry = now + (reason == nil || reason == .stalled ? .seconds(30) : .minutes(15))
             } else {
-                c.failures += 1
-                c.nextTry = now + .seconds(60 << Int(min(c.failures, 6)))
-                gone = c.failures >= 3
+                c.failures = min(c.failures, 200) + 1
+                // Who was named by the user is tried again soon and never given up: many clients hang up on the first
+                // connection while they still look at their files.
+                let isManual = c.origin == .manual
+                c.nextTry = now + (isManual ? .seconds(min(60, 1 << Int(min(c.failures, 6)))) : .seconds(60 << Int(min(c.failures, 6))))
+                gone = c.failures >= 3 && !isManual
             }
         }
         if gone { torrents[t].candidates.remove(listens) } else { wantDials(t) }

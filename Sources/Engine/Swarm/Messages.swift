@@ -96,14 +96,28 @@ extension Swarm {
     }
 
     private func bitfield(_ i: Int, _ t: Int, _ payload: UnsafeRawBufferPointer, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard !peers[i].toldPieces else { return close(i, .badBitfield, now, &effects) }
+        let isFirst = !peers[i].toldPieces
         peers[i].toldPieces = true
         guard let geometry = torrents[t].geometry else {
+            // Its length is checked once the number of pieces is known.
+            let before = peers[i].rawHave
             peers[i].rawHave = [UInt8](payload)
-            return
+            guard !isFirst else { return }
+            if peers[i].rawHave.count < before.count { peers[i].rawHave += before[payload.count...].map { _ in 0 } }
+            for (n, byte) in before.enumerated() { peers[i].rawHave[n] |= byte }
+            return useless(i, now, &effects)
         }
         guard let bits = Bitfield(wire: payload, count: geometry.pieceCount) else { return close(i, .badBitfield, now, &effects) }
-        learned(i, t, PieceSet(bits), now, &effects)
+        if isFirst { learned(i, t, PieceSet(bits), now, &effects) } else { laterBitfield(i, t, PieceSet(bits), now, &effects) }
+    }
+
+    /// BEP 3 has a bitfield as the first message only, but aria2 sends one whenever it is shorter than the HAVEs it
+    /// stands for. Read as those; what it leaves out is not taken back. Bounded as useless messages are.
+    private func laterBitfield(_ i: Int, _ t: Int, _ bits: PieceSet, _ now: Instant, _ effects: inout EffectBuffer) {
+        useless(i, now, &effects)
+        var news: [UInt32] = []
+        bits.forEach { if !peers[i].have.contains($0) { news.append(UInt32($0)) } }
+        for piece in news where peers[i].stage == .open { hasPiece(i, t, piece, now, &effects) }
     }
 
     /// The whole of what it has is known.

@@ -69,7 +69,31 @@ extension Swarm {
         }
         if isTight, let slow { return slow }
         if let fresh = openPiece(i, t, now, &effects) { return fresh }
-        return slow ?? (torrents[t].unaskedBlocks > 0 ? anyAdmitting(i, t) : nil)
+        if let slow { return slow }
+        guard torrents[t].unaskedBlocks > 0 else { return nil }
+        if let shared = anyAdmitting(i, t) { return shared }
+        return giveUpStuck(i, t, now, &effects) ? openPiece(i, t, now, &effects) : nil
+    }
+
+    /// A piece that others began and nobody may end: all who could are on parole, or its list of contributors is full and
+    /// they are gone. Whoever may supply a piece that was left takes it at once; so after 5 s it is thrown away, and this
+    /// peer can begin it anew.
+    private func giveUpStuck(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Bool {
+        var o = torrents[t].openHead
+        while o >= 0 {
+            let at = Int(o)
+            o = open[at].next
+            guard open[at].stage == .filling, open[at].unasked > 0, open[at].received + open[at].unasked == open[at].blockCount,
+                now - open[at].lastAskedAt > .seconds(5), ownership(at, now) == .left, peers[i].have.contains(open[at].piece.int),
+                mayAsk(i, open[at].piece)
+            else { continue }
+            let kept = Int(open[at].received) * Int(PieceGeometry.blockLength)
+            torrents[t].downloadedAgain += UInt64(min(kept, Int(open[at].length)))
+            torrents[t].statsChanged = true
+            abandon(at, &effects)
+            return true
+        }
+        return false
     }
 
     private enum Ownership { case left, slow, busy }

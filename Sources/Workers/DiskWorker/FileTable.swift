@@ -39,7 +39,7 @@ final class FileTable {
     /// O_DIRECT is not worth a second descriptor below this.
     static let directThreshold: UInt64 = 32 << 10
     /// Too many open files: tried again this often, this many times, with the table halved each time.
-    static let busyRetries = 25, busyWait = TimeSpan.milliseconds(200)
+    static let busyRetries = 50, busyWait = TimeSpan.milliseconds(100)
 
     private let engine: Unowned<DiskEngine>
     private(set) var files: [Key: OpenFile] = [:]

@@ -148,6 +148,7 @@ extension PeerShell {
         case .torrentUnready:
             let m = try frame.decode(TorrentUnready.self), torrent = TorrentID(rawValue: m.torrent)
             torrents[torrent]?.isReadable = false
+            earlyReady[torrent] = nil
             swarm.diskUnready(torrent, now: now, into: &effects)
         case .pieceVerified: pieceVerified(try frame.decode(), now: now)
         case .pieceWritten: pieceWritten(try frame.decode(), now: now)
@@ -158,9 +159,18 @@ extension PeerShell {
         act(now: now)
     }
 
+    /// The session has named the torrent.
+    func torrentNamed(_ torrent: TorrentID, now: Instant) {
+        if let m = earlyReady.removeValue(forKey: torrent) { torrentReady(m, now: now) }
+    }
     private func torrentReady(_ m: TorrentReady, now: Instant) {
         let torrent = TorrentID(rawValue: m.torrent)
-        guard let geometry = torrents[torrent]?.geometry, let have = Bitfield(wire: m.have, count: geometry.pieceCount) else { return }
+        guard let geometry = torrents[torrent]?.geometry else {
+            // It is said once, maybe before the session has named the torrent.
+            earlyReady[torrent] = m
+            return
+        }
+        guard let have = Bitfield(wire: m.have, count: geometry.pieceCount) else { return }
         torrents[torrent]?.isReadable = true
         swarm.diskReady(torrent, have: have, now: now, into: &effects)
         adoptLeftOvers(torrent, have: have, now: now)

@@ -56,6 +56,8 @@ package final class PeerShell: WorkerShell {
     var handedLength: [UInt32]
     var reads: [PendingRead?]
     var leftOvers: [(first: SlotIndex, entry: BlockArena.Entry)] = []
+    /// What disk workers said of torrents that the session has not named yet: no more than there are torrents.
+    var earlyReady: [TorrentID: TorrentReady] = [:]
 
     // Session
     var replayed: Set<TorrentID> = []

@@ -47,6 +47,7 @@ extension PeerShell {
                 id: id, infoHash: m.infoHash, infoHashV2: m.infoHashV2.isZero ? nil : m.infoHashV2, traits: TorrentTraits(flags), geometry: geometry,
                 metadataLength: Int(m.metadataLength)),
             now: now, into: &effects)
+        torrentNamed(id, now: now)
     }
 
     private func removeTorrent(_ id: TorrentID, now: Instant) {

@@ -34,11 +34,9 @@ extension SimShard {
     func fromDisk(_ effect: DiskEffect) {
         switch effect {
         case .ready(let id, let have, _):
-            guard isKnown(id) else { return }
-            setReadable(id, true)
-            swarm.diskReady(id, have: have, now: now, into: &effects)
-            adoptLeftOvers(id, have)
+            if isKnown(id) { ready(id, have) } else { earlyReady[id] = have }
         case .unready(let id, _, _):
+            earlyReady[id] = nil
             setReadable(id, false)
             swarm.diskUnready(id, now: now, into: &effects)
         case .verified(let r):
@@ -68,6 +66,11 @@ extension SimShard {
             if status != .done { refuse { $0.torrent == r.torrent && $0.piece.rawValue == r.piece && $0.begin >= r.offset && $0.begin < r.offset + r.length } }
         default: break
         }
+    }
+    func ready(_ id: TorrentID, _ have: Bitfield) {
+        setReadable(id, true)
+        swarm.diskReady(id, have: have, now: now, into: &effects)
+        adoptLeftOvers(id, have)
     }
     private func end(_ r: StoreRequest) {
         handed[r.run.first.int] = nil

@@ -37,6 +37,8 @@ package final class SimShard {
     private var known: Set<TorrentID> = []
     private var replayed: Set<TorrentID> = []
     private var readable: Set<TorrentID> = []
+    /// What the disk worker said of torrents that the session has not named yet.
+    var earlyReady: [TorrentID: Bitfield] = [:]
     var effects = EffectBuffer()
     var connections: [PeerHandle: (SimConnection, side: Int)] = [:]
     var handed: [Int: StoreRequest] = [:]
@@ -86,6 +88,7 @@ package final class SimShard {
                 id: entry.torrent, infoHash: entry.facts.infoHash, traits: entry.flags.contains(.paused) ? .paused : [], geometry: world.geometry,
                 metadataLength: 100),
             now: now, into: &effects)
+        if let have = earlyReady.removeValue(forKey: entry.torrent) { ready(entry.torrent, have) }
     }
     func flags(_ id: TorrentID, _ flags: WorkerFlags) {
         swarm.setTraits(id, flags.contains(.paused) ? .paused : [], now: now, into: &effects)

@@ -59,14 +59,15 @@ extension SimWorld {
     }
 
     private func pause(_ n: Int, for time: TimeSpan) {
-        guard let id = nodes[n].torrent, !gone.contains(n) else { return }
+        // One pause at a time: two users who want opposite things never come to rest.
+        guard let id = nodes[n].torrent, !gone.contains(n), pausing.insert(n).inserted else { return }
         mark(.paused)
         func record(_ world: SimWorld) -> Catalog::TorrentRecord? { world.nodes[n].torrent == id ? world.nodes[n].store.records[id] : nil }
         want(n, { world in record(world).flatMap { $0.isPaused ? nil : .pause(id) } }) { world in
             world.wishes += 1
             world.after(time) { world in
                 world.wishes -= 1
-                world.want(n, { world in record(world).flatMap { $0.isPaused ? .resume(id) : nil } })
+                world.want(n, { world in record(world).flatMap { $0.isPaused ? .resume(id) : nil } }) { $0.pausing.remove(n) }
             }
         }
     }

@@ -44,6 +44,8 @@ package final class SimWorld {
     var tokens: UInt64 = 0
     /// Things that users still want.
     var wishes = 0
+    /// Nodes whose user has paused the torrent and will resume it.
+    var pausing: Set<Int> = []
     /// Nodes that left for good.
     var gone: Set<Int> = []
     var deaths = 0

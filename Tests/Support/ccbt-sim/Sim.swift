@@ -1,11 +1,12 @@
 import Glibc
+import Primitives
 import Simulator
 
 /// `ccbt-sim --seed N [--story]` runs one seed and tells of it; `ccbt-sim --seeds A..B` (or `--seeds N`: 1..N) many.
-/// The last line is "N passed, N failed"; exit 1 when one failed.
+/// `--only disk`: a quiet network, and only workers of that kind die. The last line is "N passed, N failed"; exit 1 when one failed.
 @main struct Sim {
     static func main() async {
-        var seeds: [UInt64] = Array(1...200), story = false, one = false
+        var seeds: [UInt64] = Array(1...200), story = false, one = false, mortal: WorkerRole?
         var arguments = CommandLine.arguments.dropFirst()[...]
         while let option = arguments.popFirst() {
             switch option {
@@ -19,19 +20,23 @@ import Simulator
                 let first = ends.count == 2 ? ends[0] : 1
                 guard first <= last else { usage() }
                 seeds = Array(first...last)
+            case "--only":
+                mortal = arguments.popFirst().flatMap { name in WorkerRole.allCases.first { "\($0)" == name } }
+                if mortal == nil { usage() }
             default: usage()
             }
         }
+        let scenarios = seeds.map { seed in mortal.map { .only($0, seed: seed) } ?? SimScenario(seed: seed) }
         if story {
-            for seed in seeds {
-                let world = SimWorld(SimScenario(seed: seed))
+            for scenario in scenarios {
+                let world = SimWorld(scenario)
                 world.story = { print($0) }
                 tell(world.run())
             }
             return
         }
         let tellAll = one
-        let results = await SimRunner.run(seeds.map { SimScenario(seed: $0) }) { result in
+        let results = await SimRunner.run(scenarios) { result in
             if tellAll { tell(result) } else if !result.failure.isEmpty { print("make sim SEED=\(result.seed): \(result.failure)") }
             fflush(nil)
         }
@@ -41,6 +46,9 @@ import Simulator
             deaths += result.deaths
             events += result.events
             received += result.received
+            if mortal != nil, result.received != result.needed {
+                print("seed \(result.seed): \(result.received) bytes received of \(result.needed), \(result.blocksInFlightAtDeath) blocks in flight at deaths")
+            }
         }
         if !one {
             print(SimMark.allCases.map { "\($0.rawValue) \(marks.count($0))" }.joined(separator: ", "))
@@ -58,7 +66,7 @@ import Simulator
         )
     }
     static func usage() -> Never {
-        print("usage: ccbt-sim [--seed N | --seeds A..B] [--story]")
+        print("usage: ccbt-sim [--seed N | --seeds A..B] [--only session|peer|disk|discovery] [--story]")
         exit(2)
     }
 }
