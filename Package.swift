@@ -104,7 +104,9 @@ var targets: [Target] = [
     .target(
         name: "Simulator",
         dependencies: ["Swarm", "Buffers", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
-        path: "Tests/Support/Simulator", swiftSettings: strict),
+        path: "Tests/Support/Simulator",
+        // Optimised in every build: a debug build is for the invariants of the cores, not for copying payload slowly.
+        swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
     tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "Primitives"]),

@@ -187,6 +187,8 @@ class Transmission(Client):
 
 
 class Qbittorrent(Client):
+    # It listens on every address: given one, it binds to that interface as well, and what this machine sends to itself
+    # comes over another (lo).
     name, can_dial, program = 'qbittorrent', True, 'qbittorrent-nox'
 
     def prepare(self):
@@ -197,7 +199,6 @@ Accepted=true
 [BitTorrent]
 Session\\BTProtocol=TCP
 Session\\Port={self.port}
-Session\\InterfaceAddress={self.ip}
 Session\\DHTEnabled=false
 Session\\LSDEnabled=false
 Session\\PeXEnabled=false

@@ -129,6 +129,8 @@ struct TorrentRow {
     var metadataLength = 0
     /// The disk worker serves it now.
     var isReady = false
+    /// The disk takes no new pieces (it is full, or fails writes); what is there is served on.
+    var isUnwritable = false
     /// It did at least once: `have` means something.
     var wasReady = false
     var have = PieceSet(none: 0)
@@ -169,5 +171,5 @@ struct TorrentRow {
     /// Peers are welcome: it has metadata and a disk, or lacks metadata and looks for it.
     var isOpenToPeers: Bool { isLive && !isPaused && (geometry == nil || wasReady) }
     /// Blocks may be asked for.
-    var isDownloading: Bool { isLive && !isPaused && isReady && !have.isFull }
+    var isDownloading: Bool { isLive && !isPaused && isReady && !isUnwritable && !have.isFull }
 }

@@ -234,6 +234,7 @@ extension Swarm {
         precondition(have.count == geometry.pieceCount)
         let isFirst = !torrents[t].wasReady
         torrents[t].isReady = true
+        torrents[t].isUnwritable = false
         torrents[t].wasReady = true
         torrents[t].statsChanged = true
         var truth = have
@@ -267,6 +268,11 @@ extension Swarm {
         checkComplete(t, now, &effects)
         wantDials(t)
         fillAll(t, now, &effects)
+    }
+
+    /// Right after ``diskReady(_:have:now:into:)``: read on, ask for nothing. The next ready ends it.
+    package func diskUnwritable(_ id: TorrentID) {
+        if let t = rowOfTorrent[id] { torrents[Int(t)].isUnwritable = true }
     }
 
     /// The disk cannot serve the torrent now: nothing is asked for, everybody is choked, connections stay.

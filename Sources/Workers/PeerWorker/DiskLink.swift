@@ -145,11 +145,7 @@ extension PeerShell {
     func receivedFromDisk(_ frame: Frame, now: Instant) throws {
         switch frame.type {
         case .torrentReady: torrentReady(try frame.decode(), now: now)
-        case .torrentUnready:
-            let m = try frame.decode(TorrentUnready.self), torrent = TorrentID(rawValue: m.torrent)
-            torrents[torrent]?.isReadable = false
-            earlyReady[torrent] = nil
-            swarm.diskUnready(torrent, now: now, into: &effects)
+        case .torrentUnready: torrentUnready(try frame.decode(), now: now)
         case .pieceVerified: pieceVerified(try frame.decode(), now: now)
         case .pieceWritten: pieceWritten(try frame.decode(), now: now)
         case .pieceFailed: pieceFailed(try frame.decode(), now: now)
@@ -163,6 +159,18 @@ extension PeerShell {
     func torrentNamed(_ torrent: TorrentID, now: Instant) {
         if let m = earlyReady.removeValue(forKey: torrent) { torrentReady(m, now: now) }
     }
+
+    private func torrentUnready(_ m: TorrentUnready, now: Instant) {
+        let torrent = TorrentID(rawValue: m.torrent)
+        switch UnreadyReason(rawValue: m.reason) ?? .checking {
+        case .diskFull, .ioError: swarm.diskUnwritable(torrent)
+        case .checking, .missingFiles, .removed, .paused:
+            torrents[torrent]?.isReadable = false
+            earlyReady[torrent] = nil
+            swarm.diskUnready(torrent, now: now, into: &effects)
+        }
+    }
+
     private func torrentReady(_ m: TorrentReady, now: Instant) {
         let torrent = TorrentID(rawValue: m.torrent)
         guard let geometry = torrents[torrent]?.geometry else {

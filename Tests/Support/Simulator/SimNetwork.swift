@@ -6,8 +6,8 @@ import Swarm
 package final class SimConnection {
     struct End {
         let node: Int
-        /// The shard's generation: a new shard knows nothing of an old one's connections.
-        let generation: Generation
+        /// The shard's process: a new shard knows nothing of an old one's connections.
+        let process: Int?
         let peer: PeerHandle
     }
     let ends: [End]
@@ -34,22 +34,22 @@ extension SimWorld {
     }
 
     func dial(from node: Int, _ peer: PeerHandle, _ endpoint: Endpoint) {
-        let generation = nodes[node].generation(.peer)
-        let refused: SimClock.Action = { world in world.after(world.transit()) { $0.toShard(node, generation) { $0.dialFailed(peer) } } }
+        let process = nodes[node].process(.peer)
+        let refused: SimClock.Action = { world in world.after(world.transit()) { $0.toShard(node, process) { $0.dialFailed(peer) } } }
         after(transit()) { world in
             guard let target = world.nodes.firstIndex(where: { $0.endpoint == endpoint }), target != node, world.nodes[target].shard != nil else {
                 return refused(world)
             }
-            let there = world.nodes[target].generation(.peer)
+            let there = world.nodes[target].process(.peer)
             world.deliver(target, WorkerName(.peer), there) { world in
                 guard let shard = world.nodes[target].shard, let answer = shard.accept(world.nodes[node].outgoing()) else { return refused(world) }
                 let connection = SimConnection(
-                    .init(node: node, generation: generation, peer: peer), .init(node: target, generation: there, peer: answer))
+                    .init(node: node, process: process, peer: peer), .init(node: target, process: there, peer: answer))
                 shard.connections[answer] = (connection, 1)
                 world.settle(target)
                 world.after(world.transit()) { world in
-                    guard world.nodes[node].generation(.peer) == generation, connection.isOpen else { return world.breakOff(connection) }
-                    world.toShard(node, generation) { shard in
+                    guard process != nil, world.nodes[node].process(.peer) == process, connection.isOpen else { return world.breakOff(connection) }
+                    world.toShard(node, process) { shard in
                         guard connection.isOpen else { return shard.dialFailed(peer) }
                         shard.connections[peer] = (connection, 0)
                         shard.connected(peer)
@@ -74,7 +74,7 @@ extension SimWorld {
         at(connection.arrival[side]) { world in
             guard connection.isOpen else { return }
             world.trace(UInt64(to.node), 1, UInt64(to.peer.index))
-            world.toShard(to.node, to.generation) { $0.arrived(message, to.peer) }
+            world.toShard(to.node, to.process) { $0.arrived(message, to.peer) }
         }
     }
 
@@ -83,7 +83,7 @@ extension SimWorld {
         guard connection.isOpen else { return }
         connection.isOpen = false
         for end in connection.ends {
-            after(transit()) { $0.toShard(end.node, end.generation) { $0.lost(end.peer) } }
+            after(transit()) { $0.toShard(end.node, end.process) { $0.lost(end.peer) } }
         }
     }
 }

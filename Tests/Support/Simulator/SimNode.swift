@@ -35,6 +35,8 @@ final class SimNode {
     var volume: SimDisk
     var store = SimStore()
     var live: [WorkerName: Generation] = [:]
+    /// Which process that is, over all lives of the supervisor, whose generations begin at 1 each time.
+    var process: [WorkerName: Int] = [:]
     /// The newest generation of each worker in this run: they only rise.
     var newest: [WorkerName: Generation] = [:]
     var progress: UInt64 = 0
@@ -66,8 +68,8 @@ final class SimNode {
         supervisor = SupervisorCore(workers: Supervision.workers(diskWorkers: 1, peerShards: 1), seed: seed)
     }
 
-    /// 0: it does not run.
-    func generation(_ role: WorkerRole) -> Generation { live[WorkerName(role)] ?? Generation(rawValue: 0) }
+    /// nil: it does not run.
+    func process(_ role: WorkerRole) -> Int? { process[WorkerName(role)] }
     func outgoing() -> Endpoint { Endpoint(high: endpoint.high, low: endpoint.low, port: 40000) }
 }
 
@@ -107,6 +109,8 @@ extension SimWorld {
         node.newest[name] = generation
         node.heard[name] = clock.now
         node.live[name] = generation
+        processes += 1
+        node.process[name] = processes
         tell(n, "\(name) generation \(generation.rawValue) runs")
         trace(UInt64(n), 2, UInt64(name.role.rawValue))
         switch name.role {
@@ -126,9 +130,9 @@ extension SimWorld {
     }
 
     func sayReady(_ n: Int, _ name: WorkerName) {
-        guard let generation = nodes[n].live[name] else { return }
+        guard let generation = nodes[n].live[name], let process = nodes[n].process[name] else { return }
         after(.microseconds(50)) { world in
-            world.deliver(n, name, generation) { $0.supervise(n, .ready(name, generation)) }
+            world.deliver(n, name, process) { $0.supervise(n, .ready(name, generation)) }
         }
     }
 
@@ -137,6 +141,7 @@ extension SimWorld {
         let node = nodes[n]
         guard let generation = node.live.removeValue(forKey: name) else { return }
         node.stopped[name] = nil
+        node.process[name] = nil
         deaths += 1
         if node.isCommitting, name.role == .session { mark(.deathInCommit) }
         tell(n, "\(name) dies")
@@ -191,7 +196,7 @@ extension SimWorld {
         guard node.live[first] != nil, let there = node.live[second] else { return }
         switch (first.role, second.role) {
         case (.session, .peer):
-            toShard(n, there) { $0.sessionOpened() }
+            toShard(n, node.process(.peer)) { $0.sessionOpened() }
             toSession(n) { _ in .linkOpened(.peer(0), there) }
         case (.session, .disk): toSession(n) { _ in .linkOpened(.disk(0), there) }
         case (.session, .discovery):
@@ -199,7 +204,7 @@ extension SimWorld {
             toSession(n) { _ in .linkOpened(.discovery, there) }
         case (.peer, .disk):
             toDisk(n, nil) { _ in .shardOpened(0) }
-            toShard(n, node.generation(.peer)) { $0.diskOpened() }
+            toShard(n, node.process(.peer)) { $0.diskOpened() }
         default: break
         }
     }
@@ -212,7 +217,7 @@ extension SimWorld {
             toDisk(n, nil) { _ in .shardClosed(0) }
         case .disk:
             toSession(n) { _ in .linkClosed(.disk(0)) }
-            toShard(n, nodes[n].generation(.peer)) { $0.diskClosed() }
+            toShard(n, nodes[n].process(.peer)) { $0.diskClosed() }
         case .discovery: toSession(n) { _ in .linkClosed(.discovery) }
         case .session: toDisk(n, nil) { _ in .sessionOpened }
         case .supervisor: break

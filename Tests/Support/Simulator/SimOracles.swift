@@ -73,10 +73,9 @@ extension SimWorld {
         var isStarted: Bool?
         var hasCompleted = false
     }
-    struct TrackerKey: Hashable { var node: Int, run: Int, generation: UInt32 }
 
     func trackerSaw(_ n: Int, _ event: AnnounceEvent) {
-        let key = TrackerKey(node: n, run: nodes[n].run, generation: nodes[n].generation(.discovery).rawValue)
+        guard let key = nodes[n].process(.discovery) else { return }
         var view = trackerViews[key, default: TrackerView()]
         switch event {
         case .started:
@@ -95,7 +94,7 @@ extension SimWorld {
     }
     /// It was given up after some attempts, perhaps.
     func trackerMissed(_ n: Int, _ event: AnnounceEvent) {
-        let key = TrackerKey(node: n, run: nodes[n].run, generation: nodes[n].generation(.discovery).rawValue)
+        guard let key = nodes[n].process(.discovery) else { return }
         if event == .stopped { trackerViews[key]?.isStarted = nil }
     }
 

@@ -6,7 +6,7 @@ import Primitives
 /// What the session worker tells the others, as its real shell does.
 extension SimWorld {
     func carryOut(_ n: Int, _ effect: CatalogEffect) {
-        let node = nodes[n], peer = node.generation(.peer)
+        let node = nodes[n], peer = node.process(.peer)
         tell(n, "session -> \(effect)")
         switch effect {
         case .peerAdd(let entry): toShard(n, peer) { $0.add(entry) }
@@ -47,8 +47,8 @@ extension SimWorld {
         case .announceNow(let id): toDiscovery(n) { .announceNow(id) }
         case .discoveryReplayEnd:
             toDiscovery(n) { .replayEnded(listenPort: 6881, key: 7, peerID: PeerID()) }
-            let generation = node.generation(.discovery)
-            after(Self.wire) { world in world.deliver(n, WorkerName(.discovery), generation) { $0.sayReady(n, WorkerName(.discovery)) } }
+            let process = node.process(.discovery)
+            after(Self.wire) { world in world.deliver(n, WorkerName(.discovery), process) { $0.sayReady(n, WorkerName(.discovery)) } }
         case .phaseChanged(let id, let phase): if id == node.torrent, phase == .seeding || phase == .completed { completed(n) }
         // Nobody moves files here, and the user looks at the state instead of waiting for an answer.
         case .diskMove, .durableStored, .answer, .removed: break

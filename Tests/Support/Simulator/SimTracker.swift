@@ -9,9 +9,9 @@ extension SimWorld {
         tell(n, "discovery -> \(effect)")
         switch effect {
         case .announce(let id, _, let request):
-            let generation = nodes[n].generation(.discovery), lost = hits(scenario.trackerLoss, .trackerLoss)
+            let process = nodes[n].process(.discovery), lost = hits(scenario.trackerLoss, .trackerLoss)
             after(lost ? .seconds(30) : transit() + transit()) { world in
-                guard world.nodes[n].generation(.discovery) == generation else { return }
+                guard world.nodes[n].process(.discovery) == process else { return }
                 var outcome = AnnounceOutcome.failed("timed out", hostFault: true, retryAfter: nil)
                 if lost {
                     world.trackerMissed(n, request.event)

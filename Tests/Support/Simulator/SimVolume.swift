@@ -9,7 +9,7 @@ extension SimWorld {
         tell(n, "disk -> \(effect)")
         func later() -> TimeSpan { low + random.jitter(high - low) }
         switch effect {
-        case .verified, .stored, .storeFailed, .readDone, .ready, .unready: toShard(n, node.generation(.peer)) { $0.fromDisk(effect) }
+        case .verified, .stored, .storeFailed, .readDone, .ready, .unready: toShard(n, node.process(.peer)) { $0.fromDisk(effect) }
         case .report(let id, let r):
             let report = DiskReport(
                 .init(rawValue: r.state.rawValue)!, piecesHave: r.piecesHave, bytesHave: r.bytesHave, piecesChecked: r.piecesChecked,

@@ -10,8 +10,8 @@ extension SimWorld {
     static let wire = TimeSpan.microseconds(40)
 
     /// To a worker's process: nothing if it is another one by now, later if it is stopped.
-    func deliver(_ n: Int, _ name: WorkerName, _ generation: Generation, _ action: @escaping SimClock.Action) {
-        guard generation.rawValue > 0, nodes[n].live[name] == generation else { return }
+    func deliver(_ n: Int, _ name: WorkerName, _ process: Int?, _ action: @escaping SimClock.Action) {
+        guard let process, nodes[n].process[name] == process else { return }
         if nodes[n].stopped[name] != nil {
             nodes[n].stopped[name]!.append(action)
         } else {
@@ -19,9 +19,9 @@ extension SimWorld {
         }
     }
 
-    func toShard(_ n: Int, _ generation: Generation, _ body: @escaping (SimShard) -> Void) {
+    func toShard(_ n: Int, _ process: Int?, _ body: @escaping (SimShard) -> Void) {
         after(Self.wire) { world in
-            world.deliver(n, WorkerName(.peer), generation) { world in
+            world.deliver(n, WorkerName(.peer), process) { world in
                 guard let shard = world.nodes[n].shard else { return }
                 body(shard)
                 world.settle(n)
@@ -36,9 +36,9 @@ extension SimWorld {
         }
     }
     func diskEvent(_ n: Int, after time: TimeSpan, _ event: @escaping (SimWorld) -> DiskEvent?) {
-        let generation = nodes[n].generation(.disk)
+        let process = nodes[n].process(.disk)
         after(time) { world in
-            world.deliver(n, WorkerName(.disk), generation) { world in
+            world.deliver(n, WorkerName(.disk), process) { world in
                 guard world.nodes[n].disk != nil, let happened = event(world) else { return }
                 world.tell(n, "disk <- \(happened)")
                 world.nodes[n].disk!.handle(happened, now: world.clock.now, into: &world.nodes[n].diskEffects)
@@ -47,9 +47,9 @@ extension SimWorld {
         }
     }
     func toSession(_ n: Int, _ from: SimShard? = nil, _ event: @escaping (SimWorld) -> CatalogEvent) {
-        let generation = nodes[n].generation(.session)
+        let process = nodes[n].process(.session)
         after(Self.wire) { world in
-            world.deliver(n, WorkerName(.session), generation) { world in
+            world.deliver(n, WorkerName(.session), process) { world in
                 if let from, world.nodes[n].shard !== from { return }
                 let happened = event(world)
                 world.tell(n, "session <- \(happened)")
@@ -59,9 +59,9 @@ extension SimWorld {
         }
     }
     func toDiscovery(_ n: Int, _ event: @escaping () -> AnnounceCore.Event) {
-        let generation = nodes[n].generation(.discovery)
+        let process = nodes[n].process(.discovery)
         after(Self.wire) { world in
-            world.deliver(n, WorkerName(.discovery), generation) { world in
+            world.deliver(n, WorkerName(.discovery), process) { world in
                 let happened = event()
                 world.tell(n, "discovery <- \(happened)")
                 world.nodes[n].discovery!.handle(happened, now: world.clock.now, into: &world.nodes[n].discoveryEffects)
@@ -104,14 +104,14 @@ extension SimWorld {
         let node = nodes[n]
         guard node.session != nil, !node.isCommitting, let batch = node.session!.takeBatch(now: clock.now) else { return }
         node.isCommitting = true
-        let generation = node.generation(.session)
+        let process = node.process(.session)
         after(.milliseconds(1) + random.jitter(.milliseconds(8))) { world in
             // A process that dies while it commits has committed or has not.
-            guard world.nodes[n].generation(.session) == generation else {
+            guard world.nodes[n].process(.session) == process else {
                 if world.random.chance(0.5) { world.nodes[n].store.apply(batch) }
                 return
             }
-            world.deliver(n, WorkerName(.session), generation) { world in
+            world.deliver(n, WorkerName(.session), process) { world in
                 world.nodes[n].store.apply(batch)
                 world.nodes[n].isCommitting = false
                 world.nodes[n].session!.handle(.committed, now: world.clock.now, into: &world.nodes[n].sessionEffects)

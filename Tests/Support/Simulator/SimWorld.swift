@@ -51,7 +51,9 @@ package final class SimWorld {
     var deaths = 0
     var marks = SimMarks()
     var blocksInFlightAtDeath: UInt64 = 0
-    var trackerViews: [TrackerKey: TrackerView] = [:]
+    /// By process of a discovery worker.
+    var trackerViews: [Int: TrackerView] = [:]
+    var processes = 0
     var failure = ""
     /// Since when everybody is complete.
     private var endedAt: Instant?
