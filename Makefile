@@ -71,7 +71,8 @@ unit:
 	CCBT_IO=epoll CCBT_SIM_SEEDS=0 swift test --skip-build
 
 sim:
-	CCBT_SIM_SEED=$(or $(SEED),) CCBT_SIM_SEEDS=$(SEEDS) swift test --filter SimulationTests
+	swift build $(RELEASE) --product ccbt-sim
+	.build/release/ccbt-sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS)) $(ARGS)
 
 fuzz:
 	Tests/Fuzz/run "$(TIME)" $(TARGET)

@@ -140,7 +140,7 @@ if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
             name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
-            path: "Tests/Fuzz", exclude: ["run"], sources: ["Fuzz.swift"], swiftSettings: strict))
+            path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 
 if let only = Context.environment["CCBT_ONLY"] {

@@ -91,3 +91,17 @@ func testOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     target.run(UnsafeRawBufferPointer(start: start, count: count))
     return 0
 }
+
+/// What libFuzzer's own main calls; SwiftPM names the program's entry point itself.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+    _ count: UnsafeMutablePointer<Int32>, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+    _ input: @convention(c) (UnsafePointer<UInt8>, Int) -> Int32
+) -> Int32
+
+@main struct Fuzz {
+    static func main() {
+        var count = CommandLine.argc, arguments = CommandLine.unsafeArgv
+        exit(runDriver(&count, &arguments) { testOneInput($0, $1) })
+    }
+}

@@ -16,6 +16,7 @@ class Client:
     can_dial = False  # can be told a peer's address
     program = None    # what must be installed
     empty_files = True  # creates files of no bytes
+    calls = False       # must be the one that dials
 
     def __init__(self, home, ip, **options):
         self.home, self.ip, self.options = Path(home), ip, options
@@ -187,8 +188,9 @@ class Transmission(Client):
 
 
 class Qbittorrent(Client):
-    # It listens on every address: given one, it binds to that interface as well, and what this machine sends to itself
-    # comes over another (lo).
+    # It binds each listening address to the address's interface, and what this machine sends to itself comes over lo,
+    # so that nobody here can call it: it is told to call.
+    calls = True
     name, can_dial, program = 'qbittorrent', True, 'qbittorrent-nox'
 
     def prepare(self):

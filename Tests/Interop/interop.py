@@ -86,7 +86,8 @@ class Meeting:
     def __init__(self, ours, other): self.ours, self.other, self.next, self.times = ours, other, 0, 0
     def __call__(self):
         if time.monotonic() < self.next or self.times and self.ours.stat()['peers']: return
-        self.ours.dial(self.other.ip, self.other.port)
+        caller, called = (self.other, self.ours) if self.other.calls else (self.ours, self.other)
+        caller.dial(called.ip, called.port)
         self.next, self.times = time.monotonic() + 3, self.times + 1
 
 

@@ -183,11 +183,10 @@ extension Swarm {
         if let picker = torrents[t].picker, picker.isPickable(piece) { picker.remove(piece) }
         for q in torrents[t].peers {
             let i = Int(q)
-            if peers[i].have.contains(piece) {
-                peers[i].useful -= 1
-            } else {
-                send(i, .have(PieceIndex(piece)), now, &effects)
-            }
+            let had = peers[i].have.contains(piece)
+            if had { peers[i].useful -= 1 }
+            // One that has it may lose it, and must then know of us if we were without it for a while.
+            if !had || torrents[t].hasLostPieces { send(i, .have(PieceIndex(piece)), now, &effects) }
         }
         for q in torrents[t].peers.reversed() { updateInterest(Int(q), now, &effects) }
     }
@@ -195,6 +194,7 @@ extension Swarm {
     private func lost(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.remove(piece) else { return }
         torrents[t].statsChanged = true
+        torrents[t].hasLostPieces = true
         for q in torrents[t].peers where peers[Int(q)].have.contains(piece) { peers[Int(q)].useful += 1 }
         ensurePicker(t)
         if let picker = torrents[t].picker, !picker.isPickable(piece), find(t, PieceIndex(piece)) == nil { picker.insert(piece) }
@@ -297,6 +297,8 @@ extension Swarm {
         }
         let o = enter(t, piece, firstSlot)
         open[o].isAdopted = true
+        // Peers have yet to come: it is not given up as stuck before they could.
+        open[o].lastAskedAt = now
         received.forEach { block in
             open[o].blocks[block].state = .received
             open[o].received += 1

@@ -14,6 +14,7 @@ extension PeerShell {
         var piece: PieceIndex
         var offset: UInt32
         var length: UInt32
+        var device: UInt16
     }
 
     private func diskEdge(of torrent: TorrentID) -> Edge? {
@@ -27,6 +28,7 @@ extension PeerShell {
         buffers.handOver(first)
         arena.setState(first, .handed)
         handedLength[first.int] = length
+        handedDevice[first.int] = torrents[torrent]?.device ?? 0
         if let edge = diskEdge(of: torrent) { sendStore(torrent, piece, first, length, to: edge) }
     }
     private func sendStore(_ torrent: TorrentID, _ piece: PieceIndex, _ first: SlotIndex, _ length: UInt32, to edge: Edge) {
@@ -82,7 +84,7 @@ extension PeerShell {
         guard let first = buffers.openRead(torrent: torrent, piece: piece, firstBlock: range.firstBlock, slots: range.slots) else { return false }
         let offset = range.firstBlock * PieceGeometry.blockLength
         let length = min(UInt32(range.slots) * PieceGeometry.blockLength, geometry.length(of: piece) - offset)
-        let read = PendingRead(torrent: torrent, piece: piece, offset: offset, length: length)
+        let read = PendingRead(torrent: torrent, piece: piece, offset: offset, length: length, device: table.device)
         reads[first.int] = read
         if let edge = diskEdge(of: torrent) { sendRead(read, first, to: edge) }
         return true
@@ -121,16 +123,16 @@ extension PeerShell {
 
     func diskOpened(_ edge: Edge) {
         for torrent in torrentOrder where torrents[torrent]?.device == edge.index {
-            guard let written = swarm.written(torrent), !written.isEmpty else { continue }
+            guard torrents[torrent]!.isClaimable, let written = swarm.written(torrent), !written.isEmpty else { continue }
             kit.send(Claim(torrent: torrent.rawValue, have: written.wireBytes), to: edge)
         }
         kit.send(ClaimsEnd(), to: edge)
         for i in handedLength.indices where handedLength[i] > 0 {
             let first = SlotIndex(i), (torrent, piece) = buffers.identity(of: first)
-            if torrents[torrent]?.device == edge.index { sendStore(torrent, piece, first, handedLength[i], to: edge) }
+            if handedDevice[i] == edge.index { sendStore(torrent, piece, first, handedLength[i], to: edge) }
         }
         for i in reads.indices {
-            if let read = reads[i], torrents[read.torrent]?.device == edge.index { sendRead(read, SlotIndex(i), to: edge) }
+            if let read = reads[i], read.device == edge.index { sendRead(read, SlotIndex(i), to: edge) }
         }
     }
 
@@ -155,6 +157,9 @@ extension PeerShell {
         act(now: now)
     }
 
+    /// After these nothing is claimed.
+    private static let doubts: Set<UInt8> = [UnreadyReason.ioError.rawValue, UnreadyReason.missingFiles.rawValue, UnreadyReason.removed.rawValue]
+
     /// The session has named the torrent.
     func torrentNamed(_ torrent: TorrentID, now: Instant) {
         if let m = earlyReady.removeValue(forKey: torrent) { torrentReady(m, now: now) }
@@ -167,6 +172,7 @@ extension PeerShell {
         case .checking, .missingFiles, .removed, .paused:
             torrents[torrent]?.isReadable = false
             earlyReady[torrent] = nil
+            if Self.doubts.contains(m.reason) { torrents[torrent]?.isClaimable = false }
             swarm.diskUnready(torrent, now: now, into: &effects)
         }
     }
@@ -180,6 +186,7 @@ extension PeerShell {
         }
         guard let have = Bitfield(wire: m.have, count: geometry.pieceCount) else { return }
         torrents[torrent]?.isReadable = true
+        torrents[torrent]?.isClaimable = true
         swarm.diskReady(torrent, have: have, now: now, into: &effects)
         adoptLeftOvers(torrent, have: have, now: now)
         wakeReadWaiters()

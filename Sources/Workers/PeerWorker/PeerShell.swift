@@ -27,6 +27,9 @@ package final class PeerShell: WorkerShell {
         var device: UInt16
         /// The disk worker says that it can be read.
         var isReadable = false
+        /// What was written may be claimed to the next disk worker: false from a fault of the files until it was looked at
+        /// again, since after a failed sync the kernel may have dropped what it had taken.
+        var isClaimable = true
     }
 
     let kit: WorkerKit
@@ -54,6 +57,8 @@ package final class PeerShell: WorkerShell {
     var torrents: [TorrentID: TorrentRow] = [:]
     var torrentOrder: [TorrentID] = []
     var handedLength: [UInt32]
+    /// The disk worker that has the run, kept although the torrent may be removed meanwhile.
+    var handedDevice: [UInt16]
     var reads: [PendingRead?]
     var leftOvers: [(first: SlotIndex, entry: BlockArena.Entry)] = []
     /// What disk workers said of torrents that the session has not named yet: no more than there are torrents.
@@ -84,6 +89,7 @@ package final class PeerShell: WorkerShell {
         configuration = SwarmConfiguration(kit.settings, seed: seed)
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
         handedLength = [UInt32](repeating: 0, count: slots)
+        handedDevice = [UInt16](repeating: 0, count: slots)
         reads = [PendingRead?](repeating: nil, count: slots)
         bin = .allocate(byteCount: WireLimit.piece, alignment: 4096)
     }

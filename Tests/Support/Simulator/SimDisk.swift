@@ -3,8 +3,8 @@ import Primitives
 
 /// One node's volume: what the files hold now, and what a power cut would leave.
 ///
-/// Survivable by design, and therefore injected: an operation that fails and says so (write, sync, read), and the loss of
-/// all that was not synced. Not injected: a disk that loses what it said was synced; nothing can survive that.
+/// Survivable by design, and therefore injected: an operation that fails and says so (write, sync, read), the loss of
+/// pages whose sync failed, and of all that was not synced. Not injected: a disk that loses what it said was synced; nothing can survive that.
 package struct SimDisk {
     package struct File {
         var now: [UInt8]
@@ -34,6 +34,17 @@ package struct SimDisk {
         file.synced = file.now
         file.syncedData = file.data
         file.syncedExists = file.exists
+    }
+    /// What Linux does after a failed write-back: the page counts as clean, and its bytes are gone once it is evicted. A
+    /// later fdatasync succeeds all the same. True when something was lost.
+    mutating func dropDirty(_ random: inout SeededRandom, pieceLength: Int) -> Bool {
+        var lost = false
+        for piece in 0..<file.data.count where file.data[piece] && !file.syncedData[piece] && random.chance(0.5) {
+            let range = piece * pieceLength..<min((piece + 1) * pieceLength, file.now.count)
+            file.now.replaceSubrange(range, with: file.synced[range])
+            lost = true
+        }
+        return lost
     }
     mutating func powerCut(_ random: inout SeededRandom) {
         // Each unsynced piece may be there, half there or gone.

@@ -3,12 +3,12 @@ package enum SimMark: String, CaseIterable, Sendable {
     // Faults that the scenario brings.
     case sessionDeath, peerDeath, diskDeath, discoveryDeath, nodeDeath, powerCut, deathInCommit
     case segmentLoss, connectionReset, trackerLoss, corruptBlock
-    case writeError, syncError, readError, volumeFull
+    case writeError, syncError, dirtyPagesDropped, readError, volumeFull
     case silenceSurvived, silenceAborted
     case paused, removed, removedWithData, rechecked, seedLeft
     // What the programs did about them.
     case hashMismatch, claimSent, storeSentAgain, readSentAgain, partialPieceAdopted, wholePieceAdopted, leftOverDropped
-    case undurable, peerBanned, trackerBreakerOpened
+    case undurable, peerBanned
 }
 
 /// Counts by ``SimMark``.

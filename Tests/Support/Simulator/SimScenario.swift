@@ -61,7 +61,7 @@ package struct SimScenario: Sendable {
         if r.chance(0.4) {
             writeFault = r.fraction() * 0.05
             syncFault = r.fraction() * 0.2
-            readFault = r.fraction() * 0.02
+            readFault = r.fraction() * 0.25
         }
         deaths = r.below(10)
         wholeNodeDeaths = r.below(3)

@@ -8,7 +8,7 @@ import Swarm
 extension SimShard {
     func diskOpened() {
         for id in knownTorrents {
-            guard let written = swarm.written(id), !written.isEmpty else { continue }
+            guard !doubted.contains(id), let written = swarm.written(id), !written.isEmpty else { continue }
             world.mark(.claimSent)
             world.toDisk(node, self) { _ in .claim(0, id, have: written.wireBytes) }
         }
@@ -35,8 +35,10 @@ extension SimShard {
         switch effect {
         case .ready(let id, let have, _):
             if isKnown(id) { ready(id, have) } else { earlyReady[id] = have }
-        case .unready(let id, _, _):
+        case .unready(let id, let why, _):
             earlyReady[id] = nil
+            // After a failed sync the kernel may have dropped what it had taken: nothing is claimed until the next look.
+            if why == .ioError || why == .missingFiles || why == .removed { doubted.insert(id) }
             setReadable(id, false)
             swarm.diskUnready(id, now: now, into: &effects)
         case .verified(let r):
@@ -69,6 +71,7 @@ extension SimShard {
     }
     func ready(_ id: TorrentID, _ have: Bitfield) {
         setReadable(id, true)
+        doubted.remove(id)
         swarm.diskReady(id, have: have, now: now, into: &effects)
         adoptLeftOvers(id, have)
     }

@@ -39,6 +39,8 @@ package final class SimShard {
     private var readable: Set<TorrentID> = []
     /// What the disk worker said of torrents that the session has not named yet.
     var earlyReady: [TorrentID: Bitfield] = [:]
+    /// Torrents of which nothing may be claimed.
+    var doubted: Set<TorrentID> = []
     var effects = EffectBuffer()
     var connections: [PeerHandle: (SimConnection, side: Int)] = [:]
     var handed: [Int: StoreRequest] = [:]

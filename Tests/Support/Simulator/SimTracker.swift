@@ -29,8 +29,7 @@ extension SimWorld {
                 tier: r.tier, url: r.url, state: r.state.rawValue, startedSent: r.startedSent, seeds: r.seeds, leechers: r.leechers,
                 downloads: r.downloads, nextAnnounce: UInt64(max(0, r.next.nanoseconds / 1_000_000_000)), message: r.message)
             toSession(n) { _ in .tracker(r.torrent, report) }
-        case .breaker(_, let transition): if transition.to == .open { mark(.trackerBreakerOpened) }
-        case .drained: break
+        case .breaker, .drained: break
         }
     }
 }

@@ -62,7 +62,10 @@ extension SimWorld {
             diskEvent(n, after: later()) { world in .checked(job, good: (first..<first + count).map { world.holds(n, $0) }, nil) }
         case .sync(let id, _):
             diskEvent(n, after: later()) { world in
-                if world.hits(world.scenario.syncFault, .syncError) { return .synced(id, DiskFault(.io, "fdatasync")) }
+                if world.hits(world.scenario.syncFault, .syncError) {
+                    if world.nodes[n].volume.dropDirty(&world.random, pieceLength: Int(world.geometry.pieceLength)) { world.mark(.dirtyPagesDropped) }
+                    return .synced(id, DiskFault(.io, "fdatasync"))
+                }
                 world.nodes[n].volume.sync()
                 return .synced(id, nil)
             }
