@@ -54,7 +54,7 @@ build:
 	swift build
 
 release: setup
-	swift build $(RELEASE)
+	for p in $(PROGRAMS); do swift build $(RELEASE) --product $$p; done
 
 run: release
 	.build/release/ccbtd --foreground --state-dir $(CURDIR)/.run $(ARGS)
