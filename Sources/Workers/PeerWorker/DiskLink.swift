@@ -167,12 +167,13 @@ extension PeerShell {
 
     private func torrentUnready(_ m: TorrentUnready, now: Instant) {
         let torrent = TorrentID(rawValue: m.torrent)
+        // Before anything else: an I/O error leaves the torrent readable, and what was written in doubt.
+        if Self.doubts.contains(m.reason) { torrents[torrent]?.isClaimable = false }
         switch UnreadyReason(rawValue: m.reason) ?? .checking {
         case .diskFull, .ioError: swarm.diskUnwritable(torrent)
         case .checking, .missingFiles, .removed, .paused:
             torrents[torrent]?.isReadable = false
             earlyReady[torrent] = nil
-            if Self.doubts.contains(m.reason) { torrents[torrent]?.isClaimable = false }
             swarm.diskUnready(torrent, now: now, into: &effects)
         }
     }
