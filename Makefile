@@ -89,6 +89,7 @@ bench: release
 protocol:
 	python3 protocol/generate.py
 
+# Formats of generated files are the generator's.
 lint:
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
 	swift test --filter TidyTests

@@ -116,18 +116,23 @@ var targets: [Target] = [
     tests("LinkTests", "Link", ["IPC", "BlockArena", "Primitives", "ByteCodec"]),
     tests("SettingsTests", "Engine/Settings", ["Settings", "Primitives"]),
     tests("CatalogTests", "Engine/Catalog", ["Catalog", "Primitives"]),
-    tests("SessionWorkerTests", "Workers/Session", ["SessionWorker", "ccbt-session", "Control", "Catalog", "Settings", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Metainfo", "Bencode", "Primitives", "ByteCodec", grdb]),
+    tests(
+        "SessionWorkerTests", "Workers/Session",
+        ["SessionWorker", "ccbt-session", "Control", "Catalog", "Settings", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Metainfo", "Bencode", "Primitives", "ByteCodec", grdb]),
     tests("CHashTests", "System/CHash", ["CHash"]),
     tests("BencodeTests", "Wire/Bencode", ["Bencode", "Primitives", "ByteCodec"]),
     tests("MetainfoTests", "Wire/Metainfo", ["Metainfo", "Bencode", "CHash", "Primitives", "ByteCodec"]),
     tests("SupervisionTests", "Engine/Supervision", ["Supervision", "Primitives"]),
     .executableTarget(
         name: "ccbt-testworker", dependencies: ["WorkerKit", "IPC", "LinuxIO", "Settings", "Primitives", "ByteCodec"], path: "Tests/Workers/TestWorker", swiftSettings: strict),
-    tests("SupervisorTests", "Workers/Supervisor", ["ccbtd", "ccbt-testworker", "Supervisor", "WorkerKit", "Supervision", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "BlockArena", "Primitives", "ByteCodec"]),
+    tests(
+        "SupervisorTests", "Workers/Supervisor",
+        ["ccbtd", "ccbt-testworker", "Supervisor", "WorkerKit", "Supervision", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "BlockArena", "Primitives", "ByteCodec"]),
     tests("TidyTests", "Tidy", []),
     tests("TrackerWireTests", "Wire/TrackerWire", ["TrackerWire", "Bencode", "Primitives", "ByteCodec"]),
     tests("DiscoveryTests", "Engine/Discovery", ["Discovery", "TrackerWire", "Supervision", "Primitives", "ByteCodec"]),
-    tests("DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
+    tests(
+        "DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
     tests("PeerWireTests", "Wire/PeerWire", ["PeerWire", "Bencode", "Primitives", "ByteCodec"]),
     tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Primitives", "ByteCodec"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),

@@ -18,7 +18,7 @@ FIXED = {'u8': 1, 'u16': 2, 'u32': 4, 'u64': 8, 'i32': 4, 'i64': 8, 'hash20': 20
 SWIFT = {'u8': 'UInt8', 'u16': 'UInt16', 'u32': 'UInt32', 'u64': 'UInt64', 'i32': 'Int32', 'i64': 'Int64', 'hash20': 'SHA1Digest',
          'hash32': 'SHA256Digest', 'endpoint': 'Endpoint', 'string': 'String', 'bytes': '[UInt8]'}
 EMPTY = {'hash20': 'SHA1Digest()', 'hash32': 'SHA256Digest()', 'endpoint': 'Endpoint(ipv4: 0, port: 0)', 'string': '""', 'bytes': '[]'}
-HEAD = '// Made by protocol/generate.py from protocol/{}; do not edit.\n'
+HEAD = '// Made by protocol/generate.py from protocol/{}; do not edit.\n// swift-format-ignore-file\n'
 
 
 def parse(path):

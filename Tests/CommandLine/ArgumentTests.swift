@@ -31,8 +31,10 @@ import Testing
     ]) func btbtTakes(_ arguments: [String]) throws { _ = try Btbt.parseAsRoot(GlobalOptions.hoist(arguments)) }
 
     @Test func ccbtDownloadsWithoutACommandName() throws {
-        let arguments = ["x.torrent", "-o", "/d", "--seed", "--listen", "127.0.0.1:7000", "--peer", "127.0.0.1:1", "--peer", "127.0.0.1:2",
-            "--no-dht", "--no-pex", "--no-lsd", "--sequential", "--skip-check", "--json", "--set", "disk.direct_io=false"]
+        let arguments = [
+            "x.torrent", "-o", "/d", "--seed", "--listen", "127.0.0.1:7000", "--peer", "127.0.0.1:1", "--peer", "127.0.0.1:2",
+            "--no-dht", "--no-pex", "--no-lsd", "--sequential", "--skip-check", "--json", "--set", "disk.direct_io=false",
+        ]
         let parsed = try #require(try Ccbt.parseAsRoot(GlobalOptions.hoist(arguments)) as? DownloadCommand)
         #expect(parsed.source == "x.torrent" && parsed.output == "/d" && parsed.seed && parsed.peer.count == 2 && parsed.global.json)
         let environment = try parsed.environment()

@@ -24,7 +24,8 @@ import Testing
         for match in try Self.text("protocol/messages.md").matches(of: #/### `\w+` (0x[0-9a-f]{4})/#) { #expect(known.contains(String(match.1))) }
     }
 
-    static let hasPython = ["/usr/bin", "/usr/local/bin"].contains { FileManager.default.isExecutableFile(atPath: $0 + "/python3") }
+    static let hasPython =
+        ["/usr/bin", "/usr/local/bin"].contains { FileManager.default.isExecutableFile(atPath: $0 + "/python3") }
         || (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains { FileManager.default.isExecutableFile(atPath: $0 + "/python3") }
 
     @Test(.enabled(if: hasPython)) func generatedCodeIsCurrent() throws {

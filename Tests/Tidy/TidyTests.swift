@@ -146,7 +146,8 @@ enum Package {
         Ban(hint: ["Task.sleep"], pattern: #"\bTask\.sleep"#, layers: Set(Package.layers), instead: "a deadline of the loop"),
         Ban(hint: ["try!"], pattern: #"\btry!"#, layers: Set(Package.layers), instead: "do and catch"),
         Ban(
-            hint: ["SystemRandom", ".random(", ".shuffled(", ".randomElement("], pattern: #"\bSystemRandomNumberGenerator\b|\.random\(in:|\.shuffled\(\)|\.randomElement\(\)"#, layers: ["Primitives", "Wire", "Engine"],
+            hint: ["SystemRandom", ".random(", ".shuffled(", ".randomElement("], pattern: #"\bSystemRandomNumberGenerator\b|\.random\(in:|\.shuffled\(\)|\.randomElement\(\)"#,
+            layers: ["Primitives", "Wire", "Engine"],
             instead: "the SeededRandom that is passed in"),
         Ban(
             hint: ["clock_gettime", "gettimeofday", "Clock"], pattern: #"\b(clock_gettime|gettimeofday|ContinuousClock|SuspendingClock|Clock\.monotonic)\b"#, layers: ["Primitives", "Wire", "Engine"],

@@ -159,7 +159,6 @@ extension AnnounceCore {
         effects.append(.announce(takeRequest(torrent: slot, event: event, now: now), urls[torrent.trackers[i].url].url!, request))
     }
 
-
     /// The host's breaker is open: the next tracker's turn, and this one again when the breaker may have closed. The
     /// host's torrents are spread over as long as it takes to ask for all of them.
     mutating func skip(_ slot: Int, _ i: Int, _ now: Instant, _ effects: inout [Effect]) {

@@ -41,8 +41,7 @@ package struct Admission {
         mutating func removeFirst() -> Item {
             defer {
                 head += 1
-                if head == items.count { items.removeAll(keepingCapacity: true); head = 0 }
-                else if head > 64, head * 2 > items.count { items.removeFirst(head); head = 0 }
+                if head == items.count { items.removeAll(keepingCapacity: true); head = 0 } else if head > 64, head * 2 > items.count { items.removeFirst(head); head = 0 }
             }
             return items[head]
         }

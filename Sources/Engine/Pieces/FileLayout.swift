@@ -89,9 +89,10 @@ package struct FileLayout: Sendable {
         while at < end {
             let stop = min(end, starts[index + 1])
             if stop > at {
-                body(Extent(
-                    file: FileIndex(index), fileOffset: at - starts[index], pieceOffset: UInt32(at - offset),
-                    length: UInt32(stop - at), isPad: files[index].isPad))
+                body(
+                    Extent(
+                        file: FileIndex(index), fileOffset: at - starts[index], pieceOffset: UInt32(at - offset),
+                        length: UInt32(stop - at), isPad: files[index].isPad))
                 at = stop
             }
             index += 1
@@ -104,8 +105,9 @@ package struct FileLayout: Sendable {
         precondition(UInt64(offset) + UInt64(wanted) <= UInt64(whole))
         var out: [Extent] = []
         forEachExtent(at: geometry.offset(of: piece) + UInt64(offset), length: wanted) {
-            out.append(Extent(
-                file: $0.file, fileOffset: $0.fileOffset, pieceOffset: $0.pieceOffset + offset, length: $0.length, isPad: $0.isPad))
+            out.append(
+                Extent(
+                    file: $0.file, fileOffset: $0.fileOffset, pieceOffset: $0.pieceOffset + offset, length: $0.length, isPad: $0.isPad))
         }
         return out
     }

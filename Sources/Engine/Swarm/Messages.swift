@@ -34,7 +34,9 @@ extension Swarm {
             }
         case .request(let piece, let begin, let length): requested(i, t, piece, begin, length, now, &effects)
         case .cancel(let piece, let begin, let length):
-            if peers[i].queued == 0 { useless(i, now, &effects) } else {
+            if peers[i].queued == 0 {
+                useless(i, now, &effects)
+            } else {
                 useless(i, now, &effects)
                 effects.append(.cancelServe(handle(i), piece: PieceIndex(rawValue: piece), begin: begin, length: length))
             }

@@ -135,10 +135,14 @@ package final class BlockArena: @unchecked Sendable {
             guard let state = EntryState(rawValue: stateWord(first).pointee.load(ordering: .acquiring)), state != .free else { continue }
             let slotCount = Int(field(first, 16).load(as: UInt32.self)), length = field(first, 20).load(as: UInt32.self)
             guard slotCount > 0, i + slotCount <= layout.slotCount, length > 0, Int(length) <= slotCount * ArenaLayout.slotSize else { continue }
-            out.append((first, Entry(
-                state: state, owner: Generation(rawValue: field(first, 4).load(as: UInt32.self)),
-                torrent: TorrentID(rawValue: field(first, 8).load(as: UInt32.self)),
-                piece: PieceIndex(rawValue: field(first, 12).load(as: UInt32.self)), slotCount: slotCount, length: length)))
+            out.append(
+                (
+                    first,
+                    Entry(
+                        state: state, owner: Generation(rawValue: field(first, 4).load(as: UInt32.self)),
+                        torrent: TorrentID(rawValue: field(first, 8).load(as: UInt32.self)),
+                        piece: PieceIndex(rawValue: field(first, 12).load(as: UInt32.self)), slotCount: slotCount, length: length)
+                ))
         }
         return out
     }

@@ -157,11 +157,12 @@ enum TorrentSource {
             let room = min(1 << 20, limit + 1 - out.count)
             var code: Int32 = 0
             let start = out.count
-            out.append(contentsOf: [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-                let n = Glibc.read(descriptor, buffer.baseAddress, room)
-                count = max(0, n)
-                if n < 0 { code = errno }
-            })
+            out.append(
+                contentsOf: [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+                    let n = Glibc.read(descriptor, buffer.baseAddress, room)
+                    count = max(0, n)
+                    if n < 0 { code = errno }
+                })
             if code == EINTR { continue }
             if code != 0 { throw failure(code) }
             if out.count > limit { throw tooLarge }

@@ -71,9 +71,10 @@ extension DiskEngine {
         for i in check.good.indices {
             let range = i * size..<i * size + Int(geometry.length(of: PieceIndex(first + i)))
             if group.faults.contains(where: { $0.range.overlaps(range) }) { continue }
-            tasks.append(HashPool.Task(
-                memory: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count), expected: record.expected(first + i),
-                tag: HashTag.check(slot: slot, piece: i)))
+            tasks.append(
+                HashPool.Task(
+                    memory: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count), expected: record.expected(first + i),
+                    tag: HashTag.check(slot: slot, piece: i)))
         }
         check.waiting = tasks.count
         checkJobs[slot] = check

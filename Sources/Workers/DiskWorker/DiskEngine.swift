@@ -262,8 +262,12 @@ package final class DiskEngine {
                     if now.inode != file.identity.inode || now.device != file.identity.device {
                         out.append((file.torrent, DiskFault(.changed, "\(name) was replaced by another file: hashing it again")))
                     } else if now.size < file.length, !file.wasWritten {
-                        out.append((file.torrent, DiskFault(
-                            .missing, "\(name) has \(now.size) of its \(file.length) bytes: put it back, or recheck to fetch it again")))
+                        out.append(
+                            (
+                                file.torrent,
+                                DiskFault(
+                                    .missing, "\(name) has \(now.size) of its \(file.length) bytes: put it back, or recheck to fetch it again")
+                            ))
                     } else if now != file.identity, !file.wasWritten {
                         out.append((file.torrent, DiskFault(.changed, "\(name) was changed by another program: hashing it again")))
                     }

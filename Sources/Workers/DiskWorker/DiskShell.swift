@@ -132,26 +132,31 @@ package final class DiskShell: WorkerShell {
     }
 
     private func store(_ m: StorePiece, _ edge: Edge) {
-        engine.handle(.store(StoreRequest(
-            torrent: TorrentID(rawValue: m.torrent), piece: m.piece,
-            run: RunID(shard: edge.index, first: SlotIndex(rawValue: m.firstSlot)), length: m.length)))
+        engine.handle(
+            .store(
+                StoreRequest(
+                    torrent: TorrentID(rawValue: m.torrent), piece: m.piece,
+                    run: RunID(shard: edge.index, first: SlotIndex(rawValue: m.firstSlot)), length: m.length)))
     }
     private func read(_ m: ReadPiece, _ edge: Edge) {
-        engine.handle(.read(ReadRequest(
-            torrent: TorrentID(rawValue: m.torrent), piece: m.piece, offset: m.offset, length: m.length,
-            run: RunID(shard: edge.index, first: SlotIndex(rawValue: m.firstSlot)))))
+        engine.handle(
+            .read(
+                ReadRequest(
+                    torrent: TorrentID(rawValue: m.torrent), piece: m.piece, offset: m.offset, length: m.length,
+                    run: RunID(shard: edge.index, first: SlotIndex(rawValue: m.firstSlot)))))
     }
     private func claim(_ m: Claim, _ edge: Edge) {
         engine.handle(.claim(edge.index, TorrentID(rawValue: m.torrent), have: m.have))
     }
     private func add(_ m: DiskTorrentAdd) {
         let flags = TorrentFlags(rawValue: m.flags)
-        engine.handle(.add(
-            TorrentID(rawValue: m.torrent),
-            TorrentSpec(
-                metainfoPath: m.metainfoPath, savePath: m.savePath, durable: m.durable, sourceDevice: m.sourceDevice,
-                allocation: Allocation(rawValue: m.allocation) ?? .sparse, paused: flags.contains(.paused),
-                skipCheck: flags.contains(.skipCheck), unclean: flags.contains(.unclean))))
+        engine.handle(
+            .add(
+                TorrentID(rawValue: m.torrent),
+                TorrentSpec(
+                    metainfoPath: m.metainfoPath, savePath: m.savePath, durable: m.durable, sourceDevice: m.sourceDevice,
+                    allocation: Allocation(rawValue: m.allocation) ?? .sparse, paused: flags.contains(.paused),
+                    skipCheck: flags.contains(.skipCheck), unclean: flags.contains(.unclean))))
     }
     private func fileProgress(_ m: DiskFileProgressWanted, _ correlation: UInt64, _ edge: Edge) {
         let bytes = engine.core.bytesHavePerFile(TorrentID(rawValue: m.torrent)) ?? []

@@ -254,8 +254,9 @@ struct OpenPlan: Sendable {
                 if status.size < length {
                     guard mayBeShort else {
                         operations.close(fd)
-                        return .failure(DiskFault(
-                            .missing, "\(folder)/\(path) has \(status.size) of its \(length) bytes: put it back, or recheck to fetch it again"))
+                        return .failure(
+                            DiskFault(
+                                .missing, "\(folder)/\(path) has \(status.size) of its \(length) bytes: put it back, or recheck to fetch it again"))
                     }
                     if writing {
                         made = true

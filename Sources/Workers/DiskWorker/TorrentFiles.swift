@@ -74,10 +74,11 @@ func loadMetainfo(_ path: String, _ operations: FileOperations) throws(DiskFault
     files.reserveCapacity(meta.files.count)
     for file in meta.files {
         let link = file.attributes.contains(.symlink)
-        files.append(LayoutFile(
-            path: file.isPad ? "" : file.path, length: file.length, isPad: file.isPad,
-            isExecutable: file.attributes.contains(.executable),
-            linkTarget: link ? file.symlinkTarget?.joined(separator: "/") ?? "" : nil))
+        files.append(
+            LayoutFile(
+                path: file.isPad ? "" : file.path, length: file.length, isPad: file.isPad,
+                isExecutable: file.attributes.contains(.executable),
+                linkTarget: link ? file.symlinkTarget?.joined(separator: "/") ?? "" : nil))
     }
     guard let layout = FileLayout(files: files, pieceLength: meta.geometry.pieceLength), layout.geometry == meta.geometry,
         range.count == layout.geometry.pieceCount * 20

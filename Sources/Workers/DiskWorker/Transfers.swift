@@ -197,8 +197,10 @@ final class Transfers {
         switch -result {
         case Int(EINTR), Int(EAGAIN): go(index)
         case 0 where !row.isWrite:
-            end(index, DiskFault(
-                .missing, "\(name(row.file!)) is shorter than it was: put it back, or recheck to fetch it again"))
+            end(
+                index,
+                DiskFault(
+                    .missing, "\(name(row.file!)) is shorter than it was: put it back, or recheck to fetch it again"))
         case 0: end(index, DiskFault(errno: Errno.inputOutput, verb(row)))
         case Int(EINVAL) where row.isDirect:
             refused(row.file!)

@@ -10,8 +10,9 @@ extension DiskEngine {
         guard let record = records[request.torrent], let memory = arenas.memory(request.run, byteCount: Int(request.length)), loadHashes(record) else {
             return handle(.written(job, DiskFault(.busy, "piece \(request.piece) of torrent \(request.torrent) cannot be hashed")))
         }
-        pool.submit(HashPool.Task(
-            memory: UnsafeRawBufferPointer(memory), expected: record.expected(Int(request.piece)), tag: HashTag.store(job)))
+        pool.submit(
+            HashPool.Task(
+                memory: UnsafeRawBufferPointer(memory), expected: record.expected(Int(request.piece)), tag: HashTag.store(job)))
     }
 
     func hashEnded(_ outcome: HashPool.Outcome) {

@@ -124,7 +124,10 @@ import Testing
             case 4:
                 let range = b.chunkRange(block: UInt32(random.below(40)), pieceBlocks: 40)
                 if b.find(torrent: torrent, piece: piece, block: range.firstBlock) == .miss,
-                    let r = b.openRead(torrent: torrent, piece: piece, firstBlock: range.firstBlock, slots: range.slots) { reading.append(r) }
+                    let r = b.openRead(torrent: torrent, piece: piece, firstBlock: range.firstBlock, slots: range.slots)
+                {
+                    reading.append(r)
+                }
             case 5: if !reading.isEmpty { b.readDone(reading.remove(at: random.below(reading.count)), ok: random.chance(0.9)) }
             case 6: if case .hit(let run, _) = b.find(torrent: torrent, piece: piece, block: UInt32(random.below(40))) { b.pin(run); pinned.append(run) }
             case 7: if !pinned.isEmpty { b.unpin(pinned.remove(at: random.below(pinned.count))) }

@@ -27,9 +27,10 @@ import Testing
         f.send(.command(token: 8, .add(NewTorrent(facts: Fixture.facts(2), savePath: "/d"))))
         f.send(.command(token: 9, .pause(id)))
         let effects = f.turn(fail: "disk full")
-        #expect(effects == [
-            .answer(token: 8, TorrentID(rawValue: 0), .storage("disk full")), .answer(token: 9, id, .storage("disk full")),
-        ])
+        #expect(
+            effects == [
+                .answer(token: 8, TorrentID(rawValue: 0), .storage("disk full")), .answer(token: 9, id, .storage("disk full")),
+            ])
         #expect(f.core.count == 1 && f.core.row(id)!.record.isPaused == false)
         // The way is free again after the pause.
         f.wait(CatalogLimits.storeRetry)

@@ -90,8 +90,10 @@ struct Bench {
     ) {
         var bytes = [UInt8](repeating: hash ?? UInt8(truncatingIfNeeded: id), count: 20)
         if hash == nil { (bytes[0], bytes[1], bytes[2]) = (UInt8(id >> 16 & 255), UInt8(id >> 8 & 255), UInt8(id & 255)) }
-        send(.torrentAdded(TorrentRecord(
-            id: TorrentID(rawValue: id), infoHash: InfoHash(bytes)!, paused: paused, trackers: trackers, left: left)))
+        send(
+            .torrentAdded(
+                TorrentRecord(
+                    id: TorrentID(rawValue: id), infoHash: InfoHash(bytes)!, paused: paused, trackers: trackers, left: left)))
     }
     mutating func add(_ id: UInt32, _ urls: String..., left: UInt64 = 100) {
         add(id, urls.enumerated().map { TrackerRecord(tier: UInt16($0.offset), url: $0.element) }, left: left)

@@ -232,9 +232,11 @@ import TrackerWire
             let torrent = UInt32(1 + random.below(8))
             switch random.below(12) {
             case 0, 1:
-                bench.add(torrent, hosts.filter { _ in random.chance(0.6) }.enumerated().map {
-                    TrackerRecord(tier: UInt16($0.offset / 2), url: $0.element)
-                })
+                bench.add(
+                    torrent,
+                    hosts.filter { _ in random.chance(0.6) }.enumerated().map {
+                        TrackerRecord(tier: UInt16($0.offset / 2), url: $0.element)
+                    })
             case 2: bench.send(.torrentRemoved(id(torrent)))
             case 3: bench.send(.torrentPaused(id(torrent), random.chance(0.5)))
             case 4: bench.send(.completed(id(torrent)))
@@ -271,10 +273,12 @@ import TrackerWire
             var bench = Bench(seed: 3)
             for n in 1...50 { bench.add(UInt32(n), a, b, c) }
             var flip = false
-            bench.advance(.seconds(9_000), answering: { bench in
-                flip.toggle()
-                if flip { bench.succeed() } else { bench.fail("x", hostFault: true) }
-            })
+            bench.advance(
+                .seconds(9_000),
+                answering: { bench in
+                    flip.toggle()
+                    if flip { bench.succeed() } else { bench.fail("x", hostFault: true) }
+                })
             return bench.log.map { "\($0.at.nanoseconds) \($0.url) \($0.request.event)" }
         }
         #expect(run() == run())

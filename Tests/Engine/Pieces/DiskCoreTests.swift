@@ -499,10 +499,14 @@ struct Bench {
             note(b.raw(.replayEnd))
             note(b.raw(.claimsEnd(0)))
             for _ in 0..<2000 {
-                if let next = open.popLast() { note(answer(b.text, next, &b, nil, &random)) } else if owed > 0 {
+                if let next = open.popLast() {
+                    note(answer(b.text, next, &b, nil, &random))
+                } else if owed > 0 {
                     b.now += .seconds(31)
                     note(b.raw(.tick))
-                } else { break }
+                } else {
+                    break
+                }
             }
             #expect(owed == 0 && b.core.jobCount == 0)
         }

@@ -47,7 +47,9 @@ import Testing
         let stage = Stage()
         let p = stage.seed()
         let known = stage.swarm.expected(p, 0)!
-        for (piece, begin, length) in [(known.piece.rawValue, known.begin, known.length - 1), (known.piece.rawValue, known.begin + 1, known.length), (99, 0, 16384), (known.piece.rawValue, 1 << 30, 16384)] as [(UInt32, UInt32, UInt32)] {
+        for (piece, begin, length) in [
+            (known.piece.rawValue, known.begin, known.length - 1), (known.piece.rawValue, known.begin + 1, known.length), (99, 0, 16384), (known.piece.rawValue, 1 << 30, 16384),
+        ] as [(UInt32, UInt32, UInt32)] {
             #expect(stage.swarm.destination(p, piece: piece, begin: begin, length: length) == .discard)
         }
         for _ in 0..<50 { stage.swarm.blockDiscarded(p, piece: 99, begin: 0, length: 16384, now: stage.now, into: &stage.effects) }
@@ -225,7 +227,7 @@ import Testing
         let p = stage.seed()
         let asked = stage.take().requests(to: p)
         #expect(asked.filter { $0.piece == 1 }.map(\.begin) == [16384, 49152] && asked.first?.piece == 1)
-        #expect(stage.buffers.adopt(first: SlotIndex(rawValue: 32), torrent: stage.id, piece: PieceIndex(2), slots: 4, handed: false) )
+        #expect(stage.buffers.adopt(first: SlotIndex(rawValue: 32), torrent: stage.id, piece: PieceIndex(2), slots: 4, handed: false))
         stage.swarm.adoptPartialPiece(stage.id, PieceIndex(2), firstSlot: SlotIndex(rawValue: 32), received: Bitfield(count: 3), now: stage.now, into: &stage.effects)
         #expect(stage.take().contains(.bufferDiscarded(firstSlot: SlotIndex(rawValue: 32))))
     }
@@ -416,7 +418,9 @@ import Testing
             case 19: stage.advance(.milliseconds(random.below(3000)))
             case 20 where random.chance(0.3): stage.swarm.closed(p, errno: 104, now: stage.now, into: &stage.effects)
             default:
-                if random.chance(0.5) { stage.swarm.diskUnready(stage.id, now: stage.now, into: &stage.effects) } else {
+                if random.chance(0.5) {
+                    stage.swarm.diskUnready(stage.id, now: stage.now, into: &stage.effects)
+                } else {
                     stage.swarm.diskReady(stage.id, have: stage.swarm.have(stage.id)!, now: stage.now, into: &stage.effects)
                 }
             }

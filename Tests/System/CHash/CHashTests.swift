@@ -21,7 +21,9 @@ private func oneShot(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
 }
 
 private func hex(_ bytes: [UInt8]) -> String {
-    bytes.map { b in let s = String(b, radix: 16); return s.count == 1 ? "0" + s : s }.joined()
+    bytes.map { b in
+        let s = String(b, radix: 16); return s.count == 1 ? "0" + s : s
+    }.joined()
 }
 
 /// The same bytes each run: a multiplicative sequence, no two positions near each other equal.

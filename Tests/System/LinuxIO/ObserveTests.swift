@@ -6,11 +6,12 @@ import Testing
 
 extension SystemLayer {
     @Suite struct ObserveTests {
-        @Test(arguments: [
-            (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_795_375_800, "2026-11-22T19:30:00Z"),
-            (4_102_444_799, "2099-12-31T23:59:59Z"), (-1, "1969-12-31T23:59:59Z"), (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (68_169_600, "1972-02-29T00:00:00Z"),
-        ] as [(Int64, String)])
+        @Test(
+            arguments: [
+                (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_795_375_800, "2026-11-22T19:30:00Z"),
+                (4_102_444_799, "2099-12-31T23:59:59Z"), (-1, "1969-12-31T23:59:59Z"), (4_107_542_400, "2100-03-01T00:00:00Z"),
+                (68_169_600, "1972-02-29T00:00:00Z"),
+            ] as [(Int64, String)])
         func timesAreWrittenInUTC(seconds: Int64, text: String) { #expect(Timestamp.text(unixSeconds: seconds) == text) }
 
         /// Every 11 hours over 160 years, against libc.
@@ -29,10 +30,11 @@ extension SystemLayer {
             #expect(wrong == 0)
         }
 
-        @Test(arguments: [
-            ("plain", "plain"), ("two\nlines\r", #"two\x0alines\x0d"#), ("\u{1B}[31mred", #"\x1b[31mred"#), (#"a\b"#, #"a\\b"#),
-            ("käse ✓", "käse ✓"), ("a\u{202E}b\u{85}", #"a\u{202e}b\x85"#), ("\0\u{7F}", #"\x00\x7f"#),
-        ] as [(String, String)])
+        @Test(
+            arguments: [
+                ("plain", "plain"), ("two\nlines\r", #"two\x0alines\x0d"#), ("\u{1B}[31mred", #"\x1b[31mred"#), (#"a\b"#, #"a\\b"#),
+                ("käse ✓", "käse ✓"), ("a\u{202E}b\u{85}", #"a\u{202e}b\x85"#), ("\0\u{7F}", #"\x00\x7f"#),
+            ] as [(String, String)])
         func controlCharactersAreEscaped(raw: String, shown: String) {
             #expect(String(decoding: Log.line(unixSeconds: 0, .info, "peer:0", raw), as: UTF8.self) == "1970-01-01T00:00:00Z info peer:0 \(shown)\n")
         }

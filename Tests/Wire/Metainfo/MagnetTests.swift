@@ -12,9 +12,10 @@ import Testing
     }
 
     @Test func everyParameter() throws {
-        let m = try #require(parse(
-            "&xt=urn:btmh:1220\(String(repeating: "ab", count: 32))&dn=A+b%26c&tr=udp%3A%2F%2Ft%3A1&tr.2=http://u/a+b&tr=udp://t:1"
-                + "&ws=http://w/&xs=http://s/x.torrent&x.pe=1.2.3.4:5&x.pe=[::1]:6&x.pe=host.example:7&so=0,4-6,5-8&x.y=1&junk"))
+        let m = try #require(
+            parse(
+                "&xt=urn:btmh:1220\(String(repeating: "ab", count: 32))&dn=A+b%26c&tr=udp%3A%2F%2Ft%3A1&tr.2=http://u/a+b&tr=udp://t:1"
+                    + "&ws=http://w/&xs=http://s/x.torrent&x.pe=1.2.3.4:5&x.pe=[::1]:6&x.pe=host.example:7&so=0,4-6,5-8&x.y=1&junk"))
         #expect(m.infoHashV1?.hex == Self.hash && m.infoHashV2?.hex == String(repeating: "ab", count: 32))
         #expect(m.name == "A b&c" && m.trackers == ["udp://t:1", "http://u/a+b"] && m.webSeeds == ["http://w/"])
         #expect(m.exactSources == ["http://s/x.torrent"])

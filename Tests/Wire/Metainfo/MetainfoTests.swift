@@ -60,9 +60,10 @@ struct NameCase: Sendable, CustomTestStringConvertible {
     }
 
     @Test func duplicatesGetNumbersInOrder() throws {
-        #expect(try paths(Sample.files(["x.mkv", "x.mkv", "x.1.mkv", "x.mkv", "y", "y", ".z", ".z"])) == [
-            "top/x.mkv", "top/x.1.mkv", "top/x.1.1.mkv", "top/x.2.mkv", "top/y", "top/y.1", "top/.z", "top/.z.1",
-        ])
+        #expect(
+            try paths(Sample.files(["x.mkv", "x.mkv", "x.1.mkv", "x.mkv", "y", "y", ".z", ".z"])) == [
+                "top/x.mkv", "top/x.1.mkv", "top/x.1.1.mkv", "top/x.2.mkv", "top/y", "top/y.1", "top/.z", "top/.z.1",
+            ])
         let long = String(repeating: "é", count: 119) + ".mkv"
         let twins = try paths(Sample.files([long, long]))
         #expect(twins[0] != twins[1])
@@ -118,26 +119,31 @@ struct NameCase: Sendable, CustomTestStringConvertible {
         func link(_ path: String, _ target: [String]) -> (path: [[UInt8]], length: Int64, attr: String?, link: [[UInt8]]?) {
             (path.split(separator: "|").map { Array($0.utf8) }, 0, "l", target.map { Array($0.utf8) })
         }
-        let torrent = try parse(Sample.v1(files: [
-            ([Array("d".utf8), Array("real".utf8)], 5, nil, nil), link("file", ["d", "real"]), link("folder", ["d"]), link("chain", ["file"]),
-            link("loop1", ["loop2"]), link("loop2", ["loop1"]), link("self", ["self"]), link("up", ["..", "..", "etc"]), link("gone", ["no"]),
-            link("none", []), link("through", ["folder", "real"]),
-        ])).get()
+        let torrent = try parse(
+            Sample.v1(files: [
+                ([Array("d".utf8), Array("real".utf8)], 5, nil, nil), link("file", ["d", "real"]), link("folder", ["d"]), link("chain", ["file"]),
+                link("loop1", ["loop2"]), link("loop2", ["loop1"]), link("self", ["self"]), link("up", ["..", "..", "etc"]), link("gone", ["no"]),
+                link("none", []), link("through", ["folder", "real"]),
+            ])
+        ).get()
         let targets = Dictionary(uniqueKeysWithValues: torrent.files.map { ($0.name, $0.symlinkTarget?.joined(separator: "/")) })
-        #expect(targets == [
-            "real": nil, "file": "top/d/real", "folder": "top/d", "chain": "top/file", "loop1": nil, "loop2": nil, "self": nil, "up": nil,
-            "gone": nil, "none": nil, "through": nil,
-        ])
+        #expect(
+            targets == [
+                "real": nil, "file": "top/d/real", "folder": "top/d", "chain": "top/file", "loop1": nil, "loop2": nil, "self": nil, "up": nil,
+                "gone": nil, "none": nil, "through": nil,
+            ])
         #expect(torrent.contentLength == 5)
     }
 }
 
 @Suite struct MetainfoTests {
     @Test func version1Single() throws {
-        let bytes = Sample.v1(length: 40_000, pieces: 3, infoEnd: { w in
-            w.key("private")
-            w.integer(1)
-        })
+        let bytes = Sample.v1(
+            length: 40_000, pieces: 3,
+            infoEnd: { w in
+                w.key("private")
+                w.integer(1)
+            })
         let t = try parse(bytes).get()
         #expect(t.name == "top" && !t.isMultiFile && t.isPrivate && !t.isHybrid)
         #expect(t.infoHashV2 == nil && t.infoHash == t.infoHashV1)
@@ -148,10 +154,13 @@ struct NameCase: Sendable, CustomTestStringConvertible {
     }
 
     @Test func padFilesAreNoContent() throws {
-        let t = try parse(Sample.v1(files: [
-            ([Array("a".utf8)], 100, nil, nil), ([Array(".pad".utf8), Array("16284".utf8)], 16284, "p", nil), ([Array("b".utf8)], 16384, "xh", nil),
-            ([Array("_____padding_file_0_old".utf8)], 16384, nil, nil), ([], 0, "p", nil), ([Array("c".utf8)], 0, nil, nil),
-        ], pieces: 3)).get()
+        let t = try parse(
+            Sample.v1(
+                files: [
+                    ([Array("a".utf8)], 100, nil, nil), ([Array(".pad".utf8), Array("16284".utf8)], 16284, "p", nil), ([Array("b".utf8)], 16384, "xh", nil),
+                    ([Array("_____padding_file_0_old".utf8)], 16384, nil, nil), ([], 0, "p", nil), ([Array("c".utf8)], 0, nil, nil),
+                ], pieces: 3)
+        ).get()
         #expect(t.files.map(\.isPad) == [false, true, false, true, true, false])
         #expect(t.contentLength == 16484 && t.geometry.totalLength == 3 * 16384)
         #expect(t.files.map(\.offset) == [0, 100, 16384, 32768, 49152, 49152])
@@ -192,11 +201,12 @@ struct NameCase: Sendable, CustomTestStringConvertible {
             let t = try parse(Sample.built(version)).get()
             return [t.infoHashV1?.hex, t.infoHashV2?.hex]
         }
-        #expect(hashes == [
-            ["cec1a3bb796381edf5820b679a0cfd13ad12ed78", nil],
-            [nil, "2d562b6428e473f7ac73124c658cc7a6c184f6bb8ee50082bc0bfe37999684f8"],
-            ["fea999818628a6e7cdb00afc8d7cf4d826ae8681", "e94fe51366400fa6b04f8aca25b98735a03c7dd5db1b3160ac0bdd17f79c29ac"],
-        ])
+        #expect(
+            hashes == [
+                ["cec1a3bb796381edf5820b679a0cfd13ad12ed78", nil],
+                [nil, "2d562b6428e473f7ac73124c658cc7a6c184f6bb8ee50082bc0bfe37999684f8"],
+                ["fea999818628a6e7cdb00afc8d7cf4d826ae8681", "e94fe51366400fa6b04f8aca25b98735a03c7dd5db1b3160ac0bdd17f79c29ac"],
+            ])
     }
 
     /// A hybrid whose two lists differ in one name, length or place is refused.
@@ -265,40 +275,46 @@ struct NameCase: Sendable, CustomTestStringConvertible {
     }
 
     @Test func addressesAreCleaned() throws {
-        let t = try parse(Sample.v1(end: { w in
-            w.key("nodes")
-            w.beginList()
-            for (host, port) in [("127.0.0.1", 6881), ("router.example", 1), ("bad host", 1), ("x", 0), ("y", 70000)] {
-                w.beginList()
-                w.string(host)
-                w.integer(port)
-                w.end()
-            }
-            w.integer(1)
-            w.end()
-            w.key("url-list")
-            Sample.list(["http://a/b c", " https://x/ ", "ftp://no", "http://a\r\nX: 1", "", "/path/", "//host/x", "HTTP://UP/"].map { Array($0.utf8) }, &w)
-        }, start: { w in
-            w.key("announce")
-            w.string("http://ignored")
-            w.key("announce-list")
-            w.beginList()
-            Sample.list(["file:///etc/passwd", "udp://t:1", "http://"].map { Array($0.utf8) }, &w)
-            w.beginList()
-            w.end()
-            w.integer(5)
-            Sample.list([Array("wss://s".utf8)], &w)
-            w.end()
-        })).get()
+        let t = try parse(
+            Sample.v1(
+                end: { w in
+                    w.key("nodes")
+                    w.beginList()
+                    for (host, port) in [("127.0.0.1", 6881), ("router.example", 1), ("bad host", 1), ("x", 0), ("y", 70000)] {
+                        w.beginList()
+                        w.string(host)
+                        w.integer(port)
+                        w.end()
+                    }
+                    w.integer(1)
+                    w.end()
+                    w.key("url-list")
+                    Sample.list(["http://a/b c", " https://x/ ", "ftp://no", "http://a\r\nX: 1", "", "/path/", "//host/x", "HTTP://UP/"].map { Array($0.utf8) }, &w)
+                },
+                start: { w in
+                    w.key("announce")
+                    w.string("http://ignored")
+                    w.key("announce-list")
+                    w.beginList()
+                    Sample.list(["file:///etc/passwd", "udp://t:1", "http://"].map { Array($0.utf8) }, &w)
+                    w.beginList()
+                    w.end()
+                    w.integer(5)
+                    Sample.list([Array("wss://s".utf8)], &w)
+                    w.end()
+                })
+        ).get()
         #expect(t.trackers == [["udp://t:1"], ["wss://s"]])
         #expect(t.webSeeds == ["http://a/b%20c", "https://x/", "/path/", "HTTP://UP/"])
         #expect(t.nodes == [.init(host: "127.0.0.1", port: 6881), .init(host: "router.example", port: 1)])
-        let single = try parse(Sample.v1(start: { w in
-            w.key("announce")
-            w.string("udp://only:80")
-            w.key("announce-list")
-            w.string("not a list")
-        })).get()
+        let single = try parse(
+            Sample.v1(start: { w in
+                w.key("announce")
+                w.string("udp://only:80")
+                w.key("announce-list")
+                w.string("not a list")
+            })
+        ).get()
         #expect(single.trackers == [["udp://only:80"]])
     }
 

@@ -43,9 +43,10 @@ func hex(_ text: String) -> [UInt8] { Hex.decode(text.filter { $0 != " " })! }
         #expect(answer.peers.map(\.description) == ["1.2.3.4:1", "[::1]:2"])
     }
 
-    @Test(arguments: [
-        (-5, 60), (0, 60), (59, 60), (60, 60), (1800, 1800), (86_400, 86_400), (86_401, 86_400), (Int64.max, 86_400), (.min, 60),
-    ] as [(Int64, UInt32)])
+    @Test(
+        arguments: [
+            (-5, 60), (0, 60), (59, 60), (60, 60), (1800, 1800), (86_400, 86_400), (86_401, 86_400), (Int64.max, 86_400), (.min, 60),
+        ] as [(Int64, UInt32)])
     func intervalsAreBounded(_ said: Int64, _ kept: UInt32) throws {
         let answer = try announce("d8:intervali\(said)e12:min intervali\(said)e5:peers0:e")
         #expect(answer.interval == kept && answer.minInterval == kept)
@@ -115,8 +116,9 @@ func hex(_ text: String) -> [UInt8] { Hex.decode(text.filter { $0 != " " })! }
         #expect(plain.count == 98)
         let data = UDPPacket.announce(Self.request, connection: 0x1122334455667788, transaction: 0x01020304, urlData: "/dir?a=b&c=d")
         #expect(data == plain + [2, 12] + Array("/dir?a=b&c=d".utf8))
-        #expect(UDPPacket.scrape([Self.request.infoHash], connection: 1, transaction: 2)
-            == hex("0000000000000001 00000002 00000002") + [UInt8](repeating: 0xAA, count: 20))
+        #expect(
+            UDPPacket.scrape([Self.request.infoHash], connection: 1, transaction: 2)
+                == hex("0000000000000001 00000002 00000002") + [UInt8](repeating: 0xAA, count: 20))
     }
 
     @Test(arguments: [(0, [Int]()), (1, [1]), (255, [255]), (256, [255, 1]), (600, [255, 255, 90])])
@@ -142,8 +144,9 @@ func hex(_ text: String) -> [UInt8] { Hex.decode(text.filter { $0 != " " })! }
         #expect(try packet(head + hex("010203041ae1 0102030405")) == .announced(four))
         four.peers = [Endpoint("[2001:db8::1]:6881")!]
         #expect(try packet(head + hex("20010db8000000000000000000000001 1ae1"), overIPv6: true) == .announced(four))
-        #expect(try packet(hex("00000002 00000009 00000001 00000002 00000003 0000"))
-            == .scraped([ScrapeEntry(seeds: 1, leechers: 3, downloads: 2)]))
+        #expect(
+            try packet(hex("00000002 00000009 00000001 00000002 00000003 0000"))
+                == .scraped([ScrapeEntry(seeds: 1, leechers: 3, downloads: 2)]))
         #expect(try packet(hex("00000003 00000009") + Array("no\n".utf8)) == .failed("no "))
         #expect(throws: DecodeError.self) { try packet(hex("00000004 00000009")) }
     }

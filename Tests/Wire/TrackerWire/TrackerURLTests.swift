@@ -14,28 +14,37 @@ import TrackerWire
     }
 
     static let good: [Good] = [
-        Good(text: "http://tracker.example/announce", scheme: .http, host: "tracker.example", port: 80, pathAndQuery: "/announce",
+        Good(
+            text: "http://tracker.example/announce", scheme: .http, host: "tracker.example", port: 80, pathAndQuery: "/announce",
             scrape: "http://tracker.example/scrape"),
-        Good(text: "https://T.Example/abc123/announce.php?x=1", scheme: .https, host: "t.example", port: 443,
+        Good(
+            text: "https://T.Example/abc123/announce.php?x=1", scheme: .https, host: "t.example", port: 443,
             pathAndQuery: "/abc123/announce.php?x=1", scrape: "https://T.Example/abc123/scrape.php?x=1"),
         Good(text: "HTTP://u:p@h:8080/announce/pk", scheme: .http, host: "h", port: 8080, pathAndQuery: "/announce/pk", scrape: nil),
-        Good(text: "http://[2001:DB8::1]:81/announce", scheme: .http, host: "2001:db8::1", port: 81, pathAndQuery: "/announce",
+        Good(
+            text: "http://[2001:DB8::1]:81/announce", scheme: .http, host: "2001:db8::1", port: 81, pathAndQuery: "/announce",
             scrape: "http://[2001:DB8::1]:81/scrape"),
         Good(text: "udp://t:6969", scheme: .udp, host: "t", port: 6969, pathAndQuery: "", scrape: "udp://t:6969"),
-        Good(text: "udp://t:6969/announce?k=v#frag", scheme: .udp, host: "t", port: 6969, pathAndQuery: "/announce?k=v",
+        Good(
+            text: "udp://t:6969/announce?k=v#frag", scheme: .udp, host: "t", port: 6969, pathAndQuery: "/announce?k=v",
             scrape: "udp://t:6969/announce?k=v"),
         Good(text: "http://h?passkey=1", scheme: .http, host: "h", port: 80, pathAndQuery: "?passkey=1", scrape: nil),
         // The examples of BEP 48.
-        Good(text: "http://example.com/x/announce", scheme: .http, host: "example.com", port: 80, pathAndQuery: "/x/announce",
+        Good(
+            text: "http://example.com/x/announce", scheme: .http, host: "example.com", port: 80, pathAndQuery: "/x/announce",
             scrape: "http://example.com/x/scrape"),
-        Good(text: "http://example.com/announce.php", scheme: .http, host: "example.com", port: 80, pathAndQuery: "/announce.php",
+        Good(
+            text: "http://example.com/announce.php", scheme: .http, host: "example.com", port: 80, pathAndQuery: "/announce.php",
             scrape: "http://example.com/scrape.php"),
         Good(text: "http://example.com/a", scheme: .http, host: "example.com", port: 80, pathAndQuery: "/a", scrape: nil),
-        Good(text: "http://example.com/announce?x2%0644", scheme: .http, host: "example.com", port: 80,
+        Good(
+            text: "http://example.com/announce?x2%0644", scheme: .http, host: "example.com", port: 80,
             pathAndQuery: "/announce?x2%0644", scrape: "http://example.com/scrape?x2%0644"),
-        Good(text: "http://example.com/announce?x=2/4", scheme: .http, host: "example.com", port: 80,
+        Good(
+            text: "http://example.com/announce?x=2/4", scheme: .http, host: "example.com", port: 80,
             pathAndQuery: "/announce?x=2/4", scrape: "http://example.com/scrape?x=2/4"),
-        Good(text: "http://example.com/x%064announce", scheme: .http, host: "example.com", port: 80,
+        Good(
+            text: "http://example.com/x%064announce", scheme: .http, host: "example.com", port: 80,
             pathAndQuery: "/x%064announce", scrape: nil),
     ]
 

@@ -35,9 +35,11 @@ struct Case: Sendable, CustomStringConvertible {
     var description: String { "\(shape), \(backend), \(direct ? "direct" : "buffered"), \(allocation)" }
     static let all: [Case] = LoopBackend.allCases.flatMap { backend in
         Shape.all.flatMap { shape in
-            [Case(shape: shape, backend: backend, direct: true, allocation: .full),
-             Case(shape: shape, backend: backend, direct: true, allocation: .sparse),
-             Case(shape: shape, backend: backend, direct: false, allocation: .none)]
+            [
+                Case(shape: shape, backend: backend, direct: true, allocation: .full),
+                Case(shape: shape, backend: backend, direct: true, allocation: .sparse),
+                Case(shape: shape, backend: backend, direct: false, allocation: .none),
+            ]
         }
     }
 }

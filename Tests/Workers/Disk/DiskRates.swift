@@ -86,7 +86,9 @@ struct RateCase: Sendable, CustomStringConvertible {
             let t = Clock.monotonic(), cpu = cpuSeconds(), system = systemSeconds()
             body()
             let s = (Clock.monotonic() - t).seconds, gib = Double(bytes) / Double(1 << 30)
-            print("\(c): \(name) \((gib / s * 100).rounded() / 100) GiB/s, CPU \(((cpuSeconds() - cpu) / gib * 1000).rounded() / 1000) s/GiB, machine \(((systemSeconds() - system) / gib * 1000).rounded() / 1000) s/GiB")
+            print(
+                "\(c): \(name) \((gib / s * 100).rounded() / 100) GiB/s, CPU \(((cpuSeconds() - cpu) / gib * 1000).rounded() / 1000) s/GiB, machine \(((systemSeconds() - system) / gib * 1000).rounded() / 1000) s/GiB"
+            )
         }
         measure("store", Self.total) {
             var next = 0, free = Array(0..<inArena), seen = h.got.count
@@ -95,9 +97,11 @@ struct RateCase: Sendable, CustomStringConvertible {
                 while next < pieces, let i = free.firstIndex(of: next % inArena) {
                     free.swapAt(i, free.count - 1)
                     free.removeLast()
-                    h.engine.handle(.store(StoreRequest(
-                        torrent: id, piece: UInt32(next), run: RunID(shard: 0, first: SlotIndex(next % inArena * (c.pieceLength / 16384))),
-                        length: UInt32(c.pieceLength))))
+                    h.engine.handle(
+                        .store(
+                            StoreRequest(
+                                torrent: id, piece: UInt32(next), run: RunID(shard: 0, first: SlotIndex(next % inArena * (c.pieceLength / 16384))),
+                                length: UInt32(c.pieceLength))))
                     next += 1
                 }
                 h.step(100)
@@ -125,9 +129,11 @@ struct RateCase: Sendable, CustomStringConvertible {
                 let reads = (1 << 30) / min(chunk, c.pieceLength), per = c.pieceLength / min(chunk, c.pieceLength), each = min(chunk, c.pieceLength)
                 while done < reads {
                     while next < reads, next - done < 16 {
-                        h.engine.handle(.read(ReadRequest(
-                            torrent: id, piece: UInt32(next / per), offset: UInt32(next % per * each), length: UInt32(each),
-                            run: RunID(shard: 0, first: SlotIndex(next % 16 * (each / 16384))))))
+                        h.engine.handle(
+                            .read(
+                                ReadRequest(
+                                    torrent: id, piece: UInt32(next / per), offset: UInt32(next % per * each), length: UInt32(each),
+                                    run: RunID(shard: 0, first: SlotIndex(next % 16 * (each / 16384))))))
                         next += 1
                     }
                     h.step(100)

@@ -112,7 +112,10 @@ final class Harness {
     let faults: FaultLayer
     var got: [DiskEffect] = []
 
-    init(_ backend: LoopBackend, faults text: String = "", countsFaults: Bool = false, directIO: Bool = true, limits: DiskCore.Limits = DiskCore.Limits(), openFiles: Int = 64, folder: String? = nil, base: String? = nil, replayed: Bool = true) throws {
+    init(
+        _ backend: LoopBackend, faults text: String = "", countsFaults: Bool = false, directIO: Bool = true, limits: DiskCore.Limits = DiskCore.Limits(), openFiles: Int = 64, folder: String? = nil,
+        base: String? = nil, replayed: Bool = true
+    ) throws {
         loop = try Loop(backend: backend)
         if let folder {
             self.folder = folder

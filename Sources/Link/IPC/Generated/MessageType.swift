@@ -1,4 +1,5 @@
 // Made by protocol/generate.py from protocol/*.schema; do not edit.
+// swift-format-ignore-file
 
 /// What a frame is: the edge in the high byte, the message in the low byte.
 package enum MessageType: UInt16, CaseIterable, Sendable {

@@ -1,4 +1,5 @@
 // Made by protocol/generate.py from protocol/state-disk.schema; do not edit.
+// swift-format-ignore-file
 
 import ByteCodec
 import Primitives

@@ -24,7 +24,8 @@ enum FolderExamination {
             findings.append(.ok(folder, "\(fileSystem), O_DIRECT aligned to \(direct) bytes"))
         case .success(nil):
             findings.append(
-                .degraded(folder, "\(fileSystem) refuses O_DIRECT; reads and writes go through the page cache", mend: "ext4, xfs and btrfs take O_DIRECT; nothing is lost without it but CPU and cache"))
+                .degraded(folder, "\(fileSystem) refuses O_DIRECT; reads and writes go through the page cache", mend: "ext4, xfs and btrfs take O_DIRECT; nothing is lost without it but CPU and cache")
+            )
         }
         return findings
     }
