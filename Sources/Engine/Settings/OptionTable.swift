@@ -81,6 +81,8 @@ package enum OptionTable {
         option("discovery.enable_udp_trackers", .boolean, .boolean(true), "announce to udp trackers (BEP 15)"),
         seconds("discovery.tracker_announce_interval", 1800, 60...86400, "interval where a tracker names none"),
         absent("discovery.enable_dht", "the DHT (BEP 5)"),
+        // One number to forward in a router, and the one that uTP and the PORT message of BEP 5 name.
+        integer("discovery.dht_port", 0, 0...65535, "UDP port of the DHT; 0: the number of network.listen_port"),
         absent("discovery.enable_pex", "peer exchange (BEP 11)"),
         absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
     ]

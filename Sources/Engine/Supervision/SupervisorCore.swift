@@ -132,7 +132,7 @@ package struct SupervisorCore: Sendable {
         for other in rows where other.name.role == .peer {
             if name.role == .disk || name == other.name { effects.append(.giveArena(shard: other.name.index, to: name)) }
         }
-        if name.role == .peer || name.role == .session { effects.append(.giveListeners(name)) }
+        if name.role != .disk { effects.append(.giveListeners(name)) }
         for other in rows where other.isReachable && Supervision.wired(name.role, other.name.role) {
             effects.append(.openEdge(name, other.name))
         }

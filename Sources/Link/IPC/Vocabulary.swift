@@ -62,4 +62,8 @@ package enum PieceFailure: UInt8, Sendable, Hashable {
 
 package enum ListenerKind: UInt8, Sendable, Hashable {
     case peerTCP = 1, controlSocket = 2
+    /// A datagram socket of the public port, one for each shard: everything that is not bencode (uTP, BEP 29).
+    case peerUDP = 3
+    /// The datagram socket that takes what begins with `d`: DHT messages are bencoded dictionaries (BEP 5).
+    case discoveryUDP = 4
 }

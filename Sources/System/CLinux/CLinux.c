@@ -1,6 +1,7 @@
 #include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <spawn.h>
@@ -28,6 +29,24 @@ _Static_assert(CL_EPOLL_IN == EPOLLIN && CL_EPOLL_PRI == EPOLLPRI && CL_EPOLL_OU
 _Static_assert(CL_EPOLL_ERR == EPOLLERR && CL_EPOLL_HUP == EPOLLHUP && CL_EPOLL_RDHUP == EPOLLRDHUP, "epoll bits");
 
 static int result(long r) { return r < 0 ? -errno : (int)r; }
+
+// MARK: - Datagram groups
+
+int cl_steer_datagrams(int fd, uint8_t first, unsigned others) {
+    // Offset 0 is the first byte after the UDP header. A load past the end ends the program with 0.
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, first, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 2),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, others),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, 1),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    if (others < 1 || others > 255) return -EINVAL;
+    return result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program));
+}
 
 // MARK: - Descriptors
 

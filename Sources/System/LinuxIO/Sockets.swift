@@ -40,6 +40,25 @@ package enum Sockets {
         }
     }
 
+    /// Sockets that share one address, `count` >= 2 of them: datagrams whose first byte is `first` come to the first one, the others
+    /// by their third byte modulo `count` - 1 to the rest. The kernel counts them by the order of binding and moves the last into the
+    /// place of one that is closed: who wants the order to stay keeps them all open. A port that anyone has already is EADDRINUSE.
+    package static func datagramGroup(
+        bind endpoint: Endpoint, first: UInt8, count: Int, dualStack: Bool = false
+    ) throws(Errno) -> [Int32] {
+        // SO_REUSEPORT would join a group that another process of this user has there.
+        Descriptor.close(try udpSocket(bind: endpoint, dualStack: dualStack))
+        var group: [Int32] = []
+        do throws(Errno) {
+            for _ in 0..<count { group.append(try udpSocket(bind: endpoint, reusePort: true, dualStack: dualStack)) }
+            try checked(cl_steer_datagrams(group[0], first, UInt32(count - 1)))
+        } catch {
+            for fd in group { Descriptor.close(fd) }
+            throw error
+        }
+        return group
+    }
+
     /// A listening Unix stream socket with exactly the permissions `mode`. A socket file that nobody answers on is replaced; one
     /// that answers gives EADDRINUSE, anything else there EEXIST.
     package static func listenUnix(_ path: String, mode: mode_t = 0o600, backlog: Int32 = 128) throws(Errno) -> Int32 {

@@ -108,7 +108,7 @@ package final class PeerShell: WorkerShell {
     }
 
     package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) {
-        guard kind == .peerTCP else { return }
+        guard kind == .peerTCP else { return Descriptor.close(fd) }
         listeners.append((fd, endpoint))
         if isReady { rearm(listeners.count - 1) }
     }

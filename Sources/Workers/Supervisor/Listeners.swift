@@ -22,20 +22,41 @@ struct Listeners {
     static let maximumWait = TimeSpan.seconds(30)
 
     private(set) var sockets: [Socket] = []
+    private(set) var datagrams: [DatagramPort] = []
     private let controlPath: String
 
-    init(endpoints: [Endpoint], controlPath: String) {
+    init(endpoints: [Endpoint], controlPath: String, datagrams use: DatagramUse) {
         self.controlPath = controlPath
         let none = Endpoint(ipv4: 0, port: 0)
         sockets.append(Socket(kind: .controlSocket, wanted: none, bound: none, dualStack: false))
         for endpoint in endpoints {
             // [::] takes IPv4 too, unless an IPv4 socket of that port was asked for beside it.
             let alone = !endpoints.contains { $0.isIPv4 && $0.port == endpoint.port }
-            sockets.append(Socket(kind: .peerTCP, wanted: endpoint, bound: endpoint, dualStack: endpoint.isUnspecified && alone))
+            let dualStack = endpoint.isUnspecified && alone
+            sockets.append(Socket(kind: .peerTCP, wanted: endpoint, bound: endpoint, dualStack: dualStack))
+            let shared = use.discovery && use.discoveryPort == 0
+            if shared || use.shards > 0 {
+                datagrams.append(
+                    DatagramPort(wanted: endpoint, follows: sockets.count - 1, dualStack: dualStack, discovery: shared, shards: use.shards))
+            }
+            if use.discovery, use.discoveryPort != 0 {
+                var own = endpoint
+                own.port = use.discoveryPort
+                datagrams.append(DatagramPort(wanted: own, follows: nil, dualStack: dualStack, discovery: true, shards: 0))
+            }
         }
     }
 
-    var nextRetry: Instant { sockets.filter { $0.fd < 0 }.map(\.retryAt).min() ?? .never }
+    var nextRetry: Instant {
+        let streams = sockets.filter { $0.fd < 0 }.map(\.retryAt).min() ?? .never
+        return datagrams.indices.filter { !datagrams[$0].isBound && target(of: $0) != nil }.map { datagrams[$0].retryAt }.reduce(streams, min)
+    }
+
+    /// Where datagrams of that row are received; nil while the TCP port that they share is not known.
+    private func target(of row: Int) -> Endpoint? {
+        guard let i = datagrams[row].follows, datagrams[row].wanted.port == 0 else { return datagrams[row].wanted }
+        return sockets[i].fd < 0 ? nil : sockets[i].bound
+    }
 
     /// Binds what is due; the kinds that were bound now.
     mutating func bindDue(now: Instant) -> [ListenerKind] {
@@ -54,6 +75,19 @@ struct Listeners {
                 log(.error, "cannot listen on \(what): \(error); trying again until it works, everything else starts")
             }
         }
+        for i in datagrams.indices where !datagrams[i].isBound && now >= datagrams[i].retryAt {
+            guard let target = target(of: i) else { continue }
+            do throws(Errno) {
+                try datagrams[i].bind(target)
+                for member in datagrams[i].members where !kinds.contains(member.kind) { kinds.append(member.kind) }
+                log(.info, "datagrams on \(datagrams[i].bound)")
+            } catch {
+                datagrams[i].failures += 1
+                datagrams[i].retryAt = now + min(Self.maximumWait, .seconds(1 << min(datagrams[i].failures - 1, 5)))
+                guard datagrams[i].failures == 1 else { continue }
+                log(.error, "cannot receive datagrams on \(target): \(error); trying again until it works, everything else starts")
+            }
+        }
         return kinds
     }
 
@@ -67,12 +101,35 @@ struct Listeners {
                 throw error
             }
             sockets[i].fd = fd
+        case .peerUDP, .discoveryUDP: preconditionFailure("not a stream socket")
         }
     }
 
-    /// Bound sockets that a role takes.
-    func bound(for role: WorkerRole) -> [Socket] {
-        sockets.filter { $0.fd >= 0 && Self.role(of: $0.kind) == role }
+    struct Given {
+        /// The same for the whole run.
+        let id: Int
+        let kind: ListenerKind
+        let fd: Int32
+        let endpoint: Endpoint
     }
-    static func role(of kind: ListenerKind) -> WorkerRole { kind == .peerTCP ? .peer : .session }
+    /// Bound sockets that a worker takes.
+    func bound(for name: WorkerName) -> [Given] {
+        var out: [Given] = []
+        for (id, socket) in sockets.enumerated() where socket.fd >= 0 && Self.role(of: socket.kind) == name.role {
+            out.append(Given(id: id, kind: socket.kind, fd: socket.fd, endpoint: socket.bound))
+        }
+        for (row, port) in datagrams.enumerated() {
+            for member in port.members where member.fd >= 0 && Self.role(of: member.kind) == name.role && member.index == name.index {
+                out.append(Given(id: sockets.count + row, kind: member.kind, fd: member.fd, endpoint: port.bound))
+            }
+        }
+        return out
+    }
+    static func role(of kind: ListenerKind) -> WorkerRole {
+        switch kind {
+        case .peerTCP, .peerUDP: .peer
+        case .controlSocket: .session
+        case .discoveryUDP: .discovery
+        }
+    }
 }

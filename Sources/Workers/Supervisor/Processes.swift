@@ -18,6 +18,8 @@ final class WorkerProcess {
     /// The other end closed its control socket; the process ends soon, or is silent and gets ended.
     var controlEnded = false
     var configured = false
+    /// What it was given, by ``Listeners/Given/id``.
+    var listeners: Set<Int> = []
 
     init(name: WorkerName, generation: Generation, child: Child, control: ControlLink) {
         (self.name, self.generation, self.child, self.control) = (name, generation, child, control)

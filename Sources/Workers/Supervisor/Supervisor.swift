@@ -61,7 +61,7 @@ package final class Supervisor {
         processes = names.map { _ in nil }
         arenas = try Arenas(shards: wanted.int("network.peer_shards"), mebibytes: wanted.int("disk.cache_size_mb"))
         core = SupervisorCore(workers: names, seed: Entropy.seed())
-        listeners = Listeners(endpoints: invocation.endpoints(wanted), controlPath: state.controlSocket)
+        listeners = Listeners(endpoints: invocation.endpoints(wanted), controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
     }
 
     /// Until the stop is done; the exit status.
@@ -336,9 +336,10 @@ package final class Supervisor {
     }
 
     private func giveListeners(_ process: WorkerProcess) {
-        for socket in listeners.bound(for: process.name.role) {
+        // One that was bound late is given beside those that the worker has.
+        for socket in listeners.bound(for: process.name) where process.listeners.insert(socket.id).inserted {
             process.control.send(
-                GiveListener(kind: socket.kind.rawValue, endpoint: socket.bound), generation: process.generation, descriptors: [socket.fd])
+                GiveListener(kind: socket.kind.rawValue, endpoint: socket.endpoint), generation: process.generation, descriptors: [socket.fd])
         }
     }
 

@@ -39,6 +39,33 @@ extension SystemLayer {
             }
         }
 
+        /// Each datagram carries its number behind the bytes that steer; who gets it is what the selector says.
+        @Test(arguments: [("127.0.0.1:0", 2), ("[::1]:0", 2), ("127.0.0.1:0", 5)])
+        func datagramsAreSteeredByTheirBytes(text: String, count: Int) throws {
+            let any = try #require(Endpoint(text))
+            let probe = try Sockets.udpSocket(bind: any)
+            let endpoint = try Sockets.localEndpoint(probe)
+            #expect(throws: Errno.addressInUse) { try Sockets.datagramGroup(bind: endpoint, first: 0x64, count: count) }
+            close(probe)
+            let group = try Sockets.datagramGroup(bind: endpoint, first: 0x64, count: count)
+            defer { for fd in group { close(fd) } }
+            #expect(throws: Errno.addressInUse, "a second one does not join") { try Sockets.datagramGroup(bind: endpoint, first: 0x64, count: count) }
+            let sender = try Sockets.udpSocket(bind: any)
+            defer { close(sender) }
+            var expected = [[[UInt8]]](repeating: [], count: count)
+            let datagrams: [[UInt8]] =
+                [Array("d1:ad2:id".utf8), [0x01, 0, 0, 7], [0x21, 1, 0, 8], [0x64, 0xFF, 3]] + (0..<40 as Range<UInt8>).map { [0x41, 0, $0, $0] }
+            for datagram in datagrams {
+                expected[datagram[0] == 0x64 ? 0 : 1 + Int(datagram[2]) % (count - 1)].append(datagram)
+                #expect(SocketAddress(endpoint).withSockaddr { sendto(sender, datagram, datagram.count, 0, $0, $1) } == datagram.count)
+            }
+            for (i, fd) in group.enumerated() {
+                var got: [[UInt8]] = [], buffer = [UInt8](repeating: 0, count: 64)
+                while case let n = recv(fd, &buffer, buffer.count, 0), n > 0 { got.append(Array(buffer[0..<n])) }
+                #expect(got == expected[i])
+            }
+        }
+
         @Test func listenersShareAPortOnlyWhenAsked() throws {
             let any = Endpoint(ipv4: 0x7F00_0001, port: 0)
             let a = try Sockets.listenTCP(any)

@@ -185,11 +185,11 @@ package struct GiveArena: IPCMessage, Equatable {
     }
 }
 
-/// One descriptor: a listening socket that the supervisor keeps open across restarts.
+/// One descriptor: a listening or datagram socket that the supervisor keeps open across restarts.
 package struct GiveListener: IPCMessage, Equatable {
     package static var type: MessageType { .giveListener }
     package static var fixedSize: Int { 19 }
-    package var kind: UInt8  // 1 peers over TCP, 2 control socket of the command line
+    package var kind: UInt8  // 1 peers over TCP, 2 control socket of the command line, 3 datagrams of peers (uTP), 4 datagrams of the DHT
     package var endpoint: Endpoint  // unspecified for the control socket
     package init(kind: UInt8, endpoint: Endpoint) {
         self.kind = kind

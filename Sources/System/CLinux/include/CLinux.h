@@ -10,6 +10,13 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+// MARK: - Datagram groups
+
+/// Steers the datagrams of a group of sockets bound to one address with SO_REUSEPORT, in the order of their binding: those whose
+/// first byte is `first` to socket 0, the others to 1 + (third byte % others). A datagram too short for its look-up goes to
+/// socket 0. `fd`: any socket of the group. Needs others in 1 ... 255.
+int cl_steer_datagrams(int fd, uint8_t first, unsigned others);
+
 // MARK: - io_uring
 
 /// One completion, copied out of the completion queue.
