@@ -18,8 +18,8 @@ package enum Control {
     package static let version = 1
     /// Bytes of a request line, newline included: a .torrent of 32 MiB in base64 is 42.7 MiB.
     package static let requestLimit = 48 << 20
-    /// Bytes of an answer line: the list of 100,000 torrents at about 600 bytes each, twice.
-    package static let answerLimit = 128 << 20
+    /// Bytes of an answer line: the list of 100,000 torrents at about 1,300 bytes each, twice.
+    package static let answerLimit = 256 << 20
     /// JSON deeper than this is refused unread. No request needs more than 4.
     package static let depthLimit = 16
     /// Bytes of a .torrent file.
@@ -56,13 +56,15 @@ package struct ControlRequestHead: Codable, Sendable {
     package var method: String
 }
 
-/// Exactly one of `result` and `error` stands in an answer; `torrent` or `removed` in a line of `watch`.
+/// Exactly one of `result` and `error` stands in an answer; `torrent`, `removed` or `event` in a line of `watch`.
 package struct ControlAnswer<Answer: Codable & Sendable>: Codable, Sendable {
     package var id: UInt64
     package var result: Answer?
     package var error: ControlError?
     package var torrent: TorrentSummary?
     package var removed: String?
+    /// See ``WatchParameters/changes``.
+    package var event: String?
     package init(id: UInt64, result: Answer) { (self.id, self.result) = (id, result) }
     package init(id: UInt64, error: ControlError) { (self.id, self.error) = (id, error) }
 }
@@ -189,4 +191,8 @@ package func exerciseControlLine(_ bytes: UnsafeRawBufferPointer) {
     _ = try? ControlLine.parameters(bytes, as: WatchParameters.self)
     _ = try? ControlLine.parameters(bytes, as: SetSettingParameters.self)
     _ = try? ControlLine.parameters(bytes, as: ShowParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: SetTorrentsParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: SetTrackersParameters.self)
+    _ = try? ControlLine.parameters(bytes, as: RSSRuleRow.self)
+    _ = try? ControlLine.parameters(bytes, as: WatchFolderRow.self)
 }

@@ -20,6 +20,19 @@ package struct JSONObject {
             out.append(contentsOf: raw[at..<24])
         }
     }
+    package mutating func field(_ out: inout [UInt8], _ name: StaticString, _ value: Int64) {
+        key(&out, name)
+        out.append(contentsOf: value.description.utf8)
+    }
+    package mutating func field(_ out: inout [UInt8], _ name: StaticString, _ values: [String]) {
+        key(&out, name)
+        out.append(UInt8(ascii: "["))
+        for (i, value) in values.enumerated() {
+            if i > 0 { out.append(UInt8(ascii: ",")) }
+            JSONObject.append(value, to: &out)
+        }
+        out.append(UInt8(ascii: "]"))
+    }
     /// Needs a finite value.
     package mutating func field(_ out: inout [UInt8], _ name: StaticString, _ value: Double) {
         precondition(value.isFinite)

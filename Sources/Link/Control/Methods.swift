@@ -128,12 +128,14 @@ package struct ShowParameters: Codable, Equatable, Sendable {
     package init(hash: String, pieces: Bool? = nil) { (self.hash, self.pieces) = (hash, pieces) }
 }
 
-/// Exactly one of `torrent` and `magnet`.
+/// Exactly one of `torrent`, `magnet` and `url`. What is absent is as the settings say.
 package struct AddParameters: Codable, Equatable, Sendable {
     /// A .torrent file in base64.
     package var torrent: String?
     package var magnet: String?
-    /// Absolute path of the folder that the torrent's name will stand in; absent: disk.download_dir.
+    /// http or https address of a .torrent file, or of a magnet that it redirects to; fetched before the answer.
+    package var url: String?
+    /// Absolute path of the folder that the torrent's name will stand in; absent: the category's, or disk.download_dir.
     package var save: String?
     /// Believe that every piece is there; files of the wrong length put the torrent in error.
     package var skipCheck: Bool?
@@ -141,12 +143,36 @@ package struct AddParameters: Codable, Equatable, Sendable {
     package var sequential: Bool?
     /// "1.2.3.4:6881" or "[::1]:6881"; at most 2,000.
     package var peers: [String]?
+    /// Display name instead of the torrent's own.
+    package var name: String?
+    /// One that does not exist is created.
+    package var category: String?
+    package var tags: [String]?
+    /// The save path follows the category; only without `save`.
+    package var autoManaged: Bool?
+    package var firstLastFirst: Bool?
+    package var superSeeding: Bool?
+    package var forceStart: Bool?
+    package var topOfQueue: Bool?
+    package var stopCondition: StopCondition?
+    package var contentLayout: ContentLayout?
+    /// Absolute folder that holds the data until all of it is there; "": none. Absent: disk.incomplete_dir.
+    package var incompletePath: String?
+    /// Bytes per second, 0: no limit.
+    package var downLimit: UInt64?
+    package var upLimit: UInt64?
+    /// -2: as the settings say, -1: none; times in minutes.
+    package var ratioLimit: Double?
+    package var seedingTimeLimit: Int64?
+    package var inactiveSeedingTimeLimit: Int64?
+    package var limitAction: LimitAction?
     package init(
-        torrent: String? = nil, magnet: String? = nil, save: String? = nil, skipCheck: Bool? = nil, paused: Bool? = nil,
+        torrent: String? = nil, magnet: String? = nil, url: String? = nil, save: String? = nil, skipCheck: Bool? = nil, paused: Bool? = nil,
         sequential: Bool? = nil, peers: [String]? = nil
     ) {
         self.torrent = torrent
         self.magnet = magnet
+        self.url = url
         self.save = save
         self.skipCheck = skipCheck
         self.paused = paused
@@ -196,7 +222,13 @@ package struct WatchParameters: Codable, Equatable, Sendable {
     package var hash: String?
     /// Seconds between ticks, at least 0.02. A change of state is sent at once besides.
     package var interval: Double?
-    package init(hash: String? = nil, interval: Double? = nil) { (self.hash, self.interval) = (hash, interval) }
+    /// Only torrents that changed: every torrent once, then a line `{"id":…,"event":"snapshot"}`, then at each tick those
+    /// whose summary changed. Lines `{"id":…,"event":"categories"}` (or tags, rss, rules, folders, settings) say that the
+    /// list of that name is worth reading again. Times that only pass (timeActive, seedingTime, eta) are no change.
+    package var changes: Bool?
+    package init(hash: String? = nil, interval: Double? = nil, changes: Bool? = nil) {
+        (self.hash, self.interval, self.changes) = (hash, interval, changes)
+    }
 }
 
 package struct SetSettingParameters: Codable, Equatable, Sendable {

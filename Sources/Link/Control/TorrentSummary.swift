@@ -53,6 +53,66 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
     package var pieceCount: Int
     package var piecesHave: Int
 
+    // What the session adds to the transfer. Each stands at the value at which nothing was said.
+    /// "": none.
+    package var category = ""
+    /// By name.
+    package var tags: [String] = []
+    /// The user's, or the torrent's own; "": none.
+    package var comment = ""
+    /// The save path follows the category.
+    package var autoManaged = false
+    package var forceStart = false
+    package var superSeeding = false
+    /// The first and the last piece of each file before others.
+    package var firstLastFirst = false
+    /// From 1; 0: finished, or queue.auto_manage_queue is off.
+    package var queuePosition = 0
+    /// Where the data goes when it is complete; absent when it is there.
+    package var finalPath: String?
+    /// Absolute path of the torrent's one file or folder; of the save folder where there are several; "" while unknown.
+    package var contentPath = ""
+    /// Files are on their way to another folder.
+    package var moving = false
+    /// State `error` because files are gone.
+    package var missingFiles = false
+    /// Own limits in bytes per second, 0: none.
+    package var downLimit: UInt64 = 0
+    package var upLimit: UInt64 = 0
+    /// Own share limits; -2: as the settings say, -1: none. Times in minutes.
+    package var ratioLimit = -2.0
+    package var seedingTimeLimit: Int64 = -2
+    package var inactiveSeedingTimeLimit: Int64 = -2
+    /// Those in force; -1: none.
+    package var maxRatio = -1.0
+    package var maxSeedingTime: Int64 = -1
+    package var maxInactiveSeedingTime: Int64 = -1
+    package var limitAction = LimitAction.standard
+    package var stopCondition = StopCondition.none
+    /// Seconds since 1970 of the last payload byte either way; absent if there was none.
+    package var lastActivity: UInt64?
+    /// Seconds since 1970 at which a whole copy was last seen; absent if never.
+    package var seenComplete: UInt64?
+    /// Seconds, over its life.
+    package var timeActive: UInt64 = 0
+    package var seedingTime: UInt64 = 0
+    /// Copies among the connected peers; -1 while unknown.
+    package var availability = -1.0
+    /// Payload bytes since the session worker started.
+    package var downloadedSession: UInt64 = 0
+    package var uploadedSession: UInt64 = 0
+    /// A tracker that works; "": none.
+    package var tracker = ""
+    package var trackersCount = 0
+    package var trackerErrors = 0
+    /// The swarm as its trackers count it; -1 while unknown.
+    package var swarmSeeds = -1
+    package var swarmLeechers = -1
+    /// Seconds since 1970; absent while unknown.
+    package var nextAnnounce: UInt64?
+    package var hasMetadata = false
+    package var pieceLength: UInt32 = 0
+
     package init(
         hash: String, hashV2: String? = nil, name: String, state: TorrentState, progress: Double, done: UInt64, size: UInt64,
         downRate: UInt64, upRate: UInt64, peers: Int, seeds: Int, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64,
@@ -113,6 +173,47 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
         json.field(&out, "sequential", sequential)
         json.field(&out, "pieceCount", UInt64(pieceCount))
         json.field(&out, "piecesHave", UInt64(piecesHave))
+        appendSession(&json, &out)
         json.close(&out)
+    }
+
+    private func appendSession(_ json: inout JSONObject, _ out: inout [UInt8]) {
+        json.field(&out, "category", category)
+        json.field(&out, "tags", tags)
+        json.field(&out, "comment", comment)
+        json.field(&out, "autoManaged", autoManaged)
+        json.field(&out, "forceStart", forceStart)
+        json.field(&out, "superSeeding", superSeeding)
+        json.field(&out, "firstLastFirst", firstLastFirst)
+        json.field(&out, "queuePosition", UInt64(queuePosition))
+        if let finalPath { json.field(&out, "finalPath", finalPath) }
+        json.field(&out, "contentPath", contentPath)
+        json.field(&out, "moving", moving)
+        json.field(&out, "missingFiles", missingFiles)
+        json.field(&out, "downLimit", downLimit)
+        json.field(&out, "upLimit", upLimit)
+        json.field(&out, "ratioLimit", ratioLimit)
+        json.field(&out, "seedingTimeLimit", seedingTimeLimit)
+        json.field(&out, "inactiveSeedingTimeLimit", inactiveSeedingTimeLimit)
+        json.field(&out, "maxRatio", maxRatio)
+        json.field(&out, "maxSeedingTime", maxSeedingTime)
+        json.field(&out, "maxInactiveSeedingTime", maxInactiveSeedingTime)
+        json.field(&out, "limitAction", limitAction.rawValue)
+        json.field(&out, "stopCondition", stopCondition.rawValue)
+        if let lastActivity { json.field(&out, "lastActivity", lastActivity) }
+        if let seenComplete { json.field(&out, "seenComplete", seenComplete) }
+        json.field(&out, "timeActive", timeActive)
+        json.field(&out, "seedingTime", seedingTime)
+        json.field(&out, "availability", availability)
+        json.field(&out, "downloadedSession", downloadedSession)
+        json.field(&out, "uploadedSession", uploadedSession)
+        json.field(&out, "tracker", tracker)
+        json.field(&out, "trackersCount", UInt64(trackersCount))
+        json.field(&out, "trackerErrors", UInt64(trackerErrors))
+        json.field(&out, "swarmSeeds", Int64(swarmSeeds))
+        json.field(&out, "swarmLeechers", Int64(swarmLeechers))
+        if let nextAnnounce { json.field(&out, "nextAnnounce", nextAnnounce) }
+        json.field(&out, "hasMetadata", hasMetadata)
+        json.field(&out, "pieceLength", UInt64(pieceLength))
     }
 }

@@ -115,11 +115,20 @@ import Testing
     /// The summary that is written by hand is the one that Codable reads.
     @Test(arguments: ["plain", "quote\" back\\slash", "tab\tnew\nline\u{1}", "ünï – 🌍", ""]) func summaryByHandIsTheCodableOne(_ name: String) throws {
         for full in [true, false] {
-            let summary = TorrentSummary(
+            var summary = TorrentSummary(
                 hash: "00ff", hashV2: full ? "11" : nil, name: name, state: .downloading, progress: 1.0 / 3, done: .max, size: 0, downRate: 10, upRate: 9,
                 peers: 3, seeds: 0, downloaded: 1, downloadedAgain: 2, uploaded: 1_234_567_890_123, ratio: 1e-7, eta: full ? 5 : nil,
                 error: full ? name : nil, savePath: "/" + name, addedAt: 1, completedAt: full ? 2 : nil, isPrivate: full, sequential: !full, pieceCount: 7,
                 piecesHave: 0)
+            if full {
+                summary.category = name
+                summary.tags = [name, "b"]
+                summary.finalPath = "/f" + name
+                summary.seedingTimeLimit = -1
+                summary.maxRatio = 1.5
+                (summary.lastActivity, summary.seenComplete, summary.nextAnnounce) = (1, 2, 3)
+                summary.limitAction = .removeWithData
+            }
             var bytes: [UInt8] = []
             summary.append(to: &bytes)
             #expect(!bytes.contains(10))
