@@ -10,7 +10,7 @@
 #   make fuzz       every parser's fuzz target for TIME seconds each (600); TARGET=name for one
 #   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
 #   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
-#   make bench      throughput and CPU beside other clients (BENCH_DIR: folder of the measuring scripts)
+#   make bench      throughput and CPU beside other clients (BENCH_DIR: folder of the measuring scripts), heap calls a block
 #   make protocol   IPC codecs, golden vectors and tables from protocol/*.schema
 #   make lint       format and tidy checks
 #   make format     apply the format
@@ -66,9 +66,9 @@ demo: release
 test: setup
 	Tests/run-all
 
+# The unit tests alone: make unit TARGETS='SwarmTests PiecesTests' for some of them.
 unit:
-	CCBT_IO=uring CCBT_SIM_SEEDS=$(SEEDS) swift test
-	CCBT_IO=epoll CCBT_SIM_SEEDS=0 swift test --skip-build
+	CCBT_SIM_SEEDS=$(SEEDS) Tests/run-all unit $(TARGETS)
 
 sim:
 	swift build $(RELEASE) --product ccbt-sim
@@ -85,6 +85,7 @@ interop: release
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)
+	$(PYTHON) Tests/Benchmarks/allocations.py
 
 protocol:
 	python3 protocol/generate.py
