@@ -109,7 +109,7 @@ var targets: [Target] = [
         swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
-    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "IPC", "Primitives"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
     tests("BuffersTests", "Engine/Buffers", ["Buffers", "Primitives"]),
     tests("SystemTests", "System/LinuxIO", ["LinuxIO", "Observe", "CLinux", "Primitives"]),

@@ -138,7 +138,7 @@ extension PeerShell {
 
     func diskClosed(_ edge: Edge, now: Instant) {
         for torrent in torrentOrder where torrents[torrent]?.device == edge.index {
-            torrents[torrent]?.isReadable = false
+            torrents[torrent]?.offline()
             swarm.diskUnready(torrent, now: now, into: &effects)
         }
         act(now: now)
@@ -157,9 +157,6 @@ extension PeerShell {
         act(now: now)
     }
 
-    /// After these nothing is claimed.
-    private static let doubts: Set<UInt8> = [UnreadyReason.ioError.rawValue, UnreadyReason.missingFiles.rawValue, UnreadyReason.removed.rawValue]
-
     /// The session has named the torrent.
     func torrentNamed(_ torrent: TorrentID, now: Instant) {
         if let m = earlyReady.removeValue(forKey: torrent) { torrentReady(m, now: now) }
@@ -167,12 +164,14 @@ extension PeerShell {
 
     private func torrentUnready(_ m: TorrentUnready, now: Instant) {
         let torrent = TorrentID(rawValue: m.torrent)
-        // Before anything else: an I/O error leaves the torrent readable, and what was written in doubt.
-        if Self.doubts.contains(m.reason) { torrents[torrent]?.isClaimable = false }
-        switch UnreadyReason(rawValue: m.reason) ?? .checking {
-        case .diskFull, .ioError: swarm.diskUnwritable(torrent)
-        case .checking, .missingFiles, .removed, .paused:
-            torrents[torrent]?.isReadable = false
+        // A torrent that the session has not named yet has nothing that could be claimed or served.
+        let reason = UnreadyReason(rawValue: m.reason)
+        var row = torrents[torrent] ?? TorrentRow(geometry: nil, device: 0)
+        let consequence = row.unready(reason)
+        if torrents[torrent] != nil { torrents[torrent] = row }
+        switch consequence {
+        case .unwritable: swarm.diskUnwritable(torrent)
+        case .unready:
             earlyReady[torrent] = nil
             swarm.diskUnready(torrent, now: now, into: &effects)
         }
@@ -186,8 +185,7 @@ extension PeerShell {
             return
         }
         guard let have = Bitfield(wire: m.have, count: geometry.pieceCount) else { return }
-        torrents[torrent]?.isReadable = true
-        torrents[torrent]?.isClaimable = true
+        torrents[torrent]?.ready()
         swarm.diskReady(torrent, have: have, now: now, into: &effects)
         adoptLeftOvers(torrent, have: have, now: now)
         wakeReadWaiters()

@@ -22,16 +22,6 @@ import WorkerKit
 package final class PeerShell: WorkerShell {
     package static var role: WorkerRole { .peer }
 
-    struct TorrentRow {
-        var geometry: PieceGeometry?
-        var device: UInt16
-        /// The disk worker says that it can be read.
-        var isReadable = false
-        /// What was written may be claimed to the next disk worker: false from a fault of the files until it was looked at
-        /// again, since after a failed sync the kernel may have dropped what it had taken.
-        var isClaimable = true
-    }
-
     let kit: WorkerKit
     let configuration: SwarmConfiguration
     let swarm: Swarm
