@@ -82,6 +82,7 @@ chaos: release
 
 interop: release
 	$(PYTHON) Tests/Interop/interop.py $(ARGS)
+	$(PYTHON) Tests/Interop/encryption.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -45,6 +45,9 @@ var targets: [Target] = [
         name: "CHash", path: "Sources/System/CHash", cSettings: [.unsafeFlags(["-O3"])],
         linkerSettings: [.linkedLibrary("crypto")]),
     .target(
+        name: "CCipher", path: "Sources/System/CCipher", cSettings: [.unsafeFlags(["-O3"])],
+        linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
         name: "CCurl", path: "Sources/System/CCurl", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2"])],
         linkerSettings: [.linkedLibrary("curl")]),
     system("LinuxIO", ["CLinux", "Primitives"]),
@@ -58,6 +61,7 @@ var targets: [Target] = [
     wire("Bencode", ["Primitives", "ByteCodec"]),
     wire("Metainfo", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
     wire("PeerWire", ["Bencode", "Primitives", "ByteCodec"]),
+    wire("PeerEncryption", ["CCipher", "CHash", "Primitives", "ByteCodec"]),
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
 
     // Engine: decisions; pure; event + now in, effects out.
@@ -76,7 +80,7 @@ var targets: [Target] = [
 
     // Workers: shells; each owns one loop and one core.
     workers("WorkerKit", ["IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
-    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Swarm", "PeerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "DiskWorker",
         ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
@@ -109,7 +113,8 @@ var targets: [Target] = [
         swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
-    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "IPC", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
+    tests("PeerEncryptionTests", "Wire/PeerEncryption", ["PeerEncryption", "CCipher", "Primitives", "ByteCodec"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
     tests("BuffersTests", "Engine/Buffers", ["Buffers", "Primitives"]),
     tests("SystemTests", "System/LinuxIO", ["LinuxIO", "Observe", "CLinux", "Primitives"]),
@@ -144,7 +149,7 @@ var targets: [Target] = [
 if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
-            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
+            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 

@@ -4,13 +4,14 @@ import Control
 import Glibc
 import IPC
 import Metainfo
+import PeerEncryption
 import PeerWire
 import Primitives
 import TrackerWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, tracker, control, ipc
+    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, tracker, control, ipc, encryption
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -23,6 +24,7 @@ enum FuzzTarget: String, CaseIterable {
         case .tracker: exerciseTrackerWire(bytes)
         case .control: controlLines(bytes)
         case .ipc: frames(bytes)
+        case .encryption: EncryptionHandshake.fuzz(bytes)
         }
     }
 

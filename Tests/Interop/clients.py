@@ -1,6 +1,6 @@
 """One adapter per BitTorrent client: start, add a torrent, name a peer, ask how far it is, stop.
 
-Each listens on an address of its own and writes under its own folder. Encryption, uTP, DHT, PEX and local discovery
+Each listens on an address of its own and writes under its own folder. Encryption (unless an option says otherwise), uTP, DHT, PEX and local discovery
 are off, so that a transfer happens by the way under test or not at all.
 """
 import base64, http.client, json, os, signal, socket, subprocess, sys, threading, urllib.parse, xmlrpc.client
@@ -155,7 +155,7 @@ class Transmission(Client):
             'bind-address-ipv4': self.ip, 'bind-address-ipv6': '::1', 'peer-port': self.port, 'rpc-port': self.api,
             'rpc-bind-address': '127.0.0.1', 'rpc-authentication-required': False, 'rpc-whitelist-enabled': False,
             'rpc-host-whitelist-enabled': False, 'dht-enabled': False, 'lpd-enabled': False, 'pex-enabled': False,
-            'utp-enabled': False, 'port-forwarding-enabled': False, 'encryption': 0, 'queue-stalled-enabled': False,
+            'utp-enabled': False, 'port-forwarding-enabled': False, 'encryption': self.options.get('encryption', 0), 'queue-stalled-enabled': False,
             'download-queue-enabled': False, 'seed-queue-enabled': False, 'upload-slots-per-torrent': 50,
             'preallocation': 1, 'rename-partial-files': False, 'ratio-limit-enabled': False,
             'idle-seeding-limit-enabled': False, 'message-level': 2}))
@@ -204,7 +204,7 @@ Session\\Port={self.port}
 Session\\DHTEnabled=false
 Session\\LSDEnabled=false
 Session\\PeXEnabled=false
-Session\\Encryption=2
+Session\\Encryption={self.options.get('encryption', 2)}
 Session\\QueueingSystemEnabled=false
 Session\\RefreshInterval=100
 [Network]
@@ -267,7 +267,7 @@ directory.default.set = {self.home}
 network.bind_address.set = {self.ip}
 network.port_range.set = {self.port}-{self.port}
 network.port_random.set = no
-protocol.encryption.set = none
+protocol.encryption.set = {self.options.get('encryption', 'none')}
 protocol.pex.set = no
 dht.mode.set = disable
 trackers.use_udp.set = yes
@@ -306,7 +306,7 @@ class Aria2(Client):
             # Its UDP trackers share the DHT's socket, and are there only with it. Nothing can be reached by it here.
             'enable-dht': 'true', 'dht-listen-port': self.port, 'dht-file-path': self.home / 'dht.dat',
             'bt-enable-lpd': 'false', 'enable-peer-exchange': 'false', 'disable-ipv6': 'true',
-            'bt-require-crypto': 'false', 'bt-min-crypto-level': 'plain', 'bt-max-peers': '0', 'seed-ratio': '0.0',
+            'bt-require-crypto': 'true' if 'crypto' in self.options else 'false', 'bt-min-crypto-level': self.options.get('crypto', 'plain'), 'bt-max-peers': '0', 'seed-ratio': '0.0',
             'file-allocation': 'none', 'bt-max-open-files': '500', 'no-conf': 'true', 'console-log-level': 'warn',
             'check-certificate': 'false', 'allow-overwrite': 'true'}
         return ['aria2c'] + [f'--{k}={v}' for k, v in options.items()]

@@ -101,9 +101,16 @@ package enum OptionTable {
     ]
 
     private static let security: [Option] = [
-        Option(
-            key: "security.encryption_mode", kind: .choice(["disabled"]), standard: .text("disabled"),
-            doc: "peer connections are plain", needsRestart: true, absent: "message stream encryption")
+        option(
+            "security.encryption_mode", .choice(["disabled", "allowed", "preferred", "required"]), .text("allowed"),
+            "message stream encryption of peer connections; allowed: take both, dial plain first; preferred: dial encrypted first; required: no plain one"),
+        option(
+            "security.encryption_allowed_ciphers", .choice(["both", "rc4", "plaintext"]), .text("both"),
+            "what may follow the encrypted handshake; rc4: the whole stream encrypted; plaintext: the handshake only"),
+        // RC4 costs more than all the rest of a transfer does: see Tests/Benchmarks/RESULTS.md.
+        option("security.encryption_prefer_rc4", .boolean, .boolean(false), "of two allowed ciphers take rc4 where the choice is ours"),
+        // A burst of 20 callers behind one address passes; each holds a descriptor and at most 16 KiB until its handshake is over.
+        integer("security.max_handshakes_per_address", 20, 1...10_000, "accepted connections of one address without a finished handshake; the oldest goes first"),
     ]
 
     private static let observability: [Option] = [

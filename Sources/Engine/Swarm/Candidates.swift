@@ -10,6 +10,8 @@ struct Candidate {
     /// Finished a handshake once.
     var isProven = false
     var isSeed = false
+    /// Encrypted where the first attempt is plain, or the reverse: since that failed.
+    var usesOtherWay = false
     var nextTry = Instant.zero
 }
 

@@ -7,20 +7,36 @@ extension Swarm {
     package func accepted(from endpoint: Endpoint, now: Instant, into effects: inout EffectBuffer) -> PeerHandle? {
         let key = AddressKey(endpoint)
         guard !reputation.isBanned(key, now: now) else { return nil }
-        // RELIABILITY N8: at most 50 without handshake from a /24 (/64), the oldest dropped first.
-        let prefix = Self.prefix(endpoint)
-        var inPrefix = 0, oldest: Int?
-        for p in pendingAccepts where Self.prefix(peers[Int(p)].endpoint) == prefix {
-            inPrefix += 1
-            if oldest == nil { oldest = Int(p) }
-        }
-        if inPrefix >= configuration.maxPendingPerPrefix, let oldest { close(oldest, .handshakeTimeout, now, &effects) }
+        makeRoomForHandshake(endpoint, now, &effects)
         guard let i = newPeer(now: now) else { return nil }
         peers[i].stage = .handshaking
         peers[i].endpoint = endpoint
         peers[i].isIncoming = true
         pendingAccepts.append(UInt32(i))
         return handle(i)
+    }
+
+    /// RELIABILITY N8: who opens connections and says nothing, plain or encrypted, gets no more than his share: so many without
+    /// handshake from an address, from a /24 (/64) and in all, the oldest dropped first.
+    private func makeRoomForHandshake(_ endpoint: Endpoint, _ now: Instant, _ effects: inout EffectBuffer) {
+        let prefix = Self.prefix(endpoint), address = AddressKey(endpoint)
+        var ofPrefix = 0, ofAddress = 0, oldestOfPrefix: Int?, oldestOfAddress: Int?
+        for p in pendingAccepts {
+            let other = peers[Int(p)].endpoint
+            guard Self.prefix(other) == prefix else { continue }
+            ofPrefix += 1
+            if oldestOfPrefix == nil { oldestOfPrefix = Int(p) }
+            guard AddressKey(other) == address else { continue }
+            ofAddress += 1
+            if oldestOfAddress == nil { oldestOfAddress = Int(p) }
+        }
+        if ofAddress >= configuration.maxPendingPerAddress, let oldestOfAddress {
+            close(oldestOfAddress, .handshakeTimeout, now, &effects)
+        } else if ofPrefix >= configuration.maxPendingPerPrefix, let oldestOfPrefix {
+            close(oldestOfPrefix, .handshakeTimeout, now, &effects)
+        } else if pendingAccepts.count >= configuration.maxPendingAccepts, let oldest = pendingAccepts.first {
+            close(Int(oldest), .handshakeTimeout, now, &effects)
+        }
     }
 
     private static func prefix(_ e: Endpoint) -> UInt64 { e.isIPv4 ? e.low >> 8 : e.high }
@@ -65,6 +81,19 @@ extension Swarm {
     /// The shell found the stream broken (an unparsable message): close for the peer's fault.
     package func streamFailed(_ p: PeerHandle, now: Instant, into effects: inout EffectBuffer) {
         if let i = row(p) { close(i, .protocolViolation, now, &effects) }
+    }
+
+    /// Whether this dial begins with message stream encryption.
+    package func dialsEncrypted(_ p: PeerHandle) -> Bool { row(p).map { peers[$0].dialsEncrypted } ?? false }
+
+    /// The stream is hidden so from here on; before its BitTorrent handshake.
+    package func encrypted(_ p: PeerHandle, _ encryption: StreamEncryption) {
+        if let i = row(p) { peers[i].encryption = encryption }
+    }
+
+    /// The two sides found no way to encrypt, or not to.
+    package func encryptionRefused(_ p: PeerHandle, now: Instant, into effects: inout EffectBuffer) {
+        if let i = row(p) { close(i, .encryptionRefused, now, &effects) }
     }
 
     /// Asks the shell to close. What it was asked for goes to others at once, unless a receive may still write into
@@ -128,16 +157,26 @@ extension Swarm {
             return
         default: break
         }
-        var gone = false
+        // It took the connection and let the handshake fail: perhaps it wants it encrypted, or wants it plain.
+        let mayTryOtherWay =
+            configuration.dialsOtherWay && !peers[i].isIncoming && peers[i].stage == .handshaking
+            && (reason == nil || reason == .handshakeTimeout || reason == .encryptionRefused)
+        var gone = false, nextTry = Instant.never
         torrents[t].candidates.update(listens) { c in
             c.state = .idle
-            if wasOpen {
+            if mayTryOtherWay, !c.usesOtherWay {
+                c.usesOtherWay = true
+                c.nextTry = now
+                // One more to the same address within the minute; then the usual back-off.
+                recentDials[AddressKey(listens)] = nil
+            } else if wasOpen {
                 c.failures = 0
                 c.isProven = true
                 c.isSeed = isSeed
                 // A peer that we closed as of no use is not sought soon; a lost one is.
                 c.nextTry = now + (reason == nil || reason == .stalled ? .seconds(30) : .minutes(15))
             } else {
+                c.usesOtherWay = false
                 c.failures = min(c.failures, 200) + 1
                 // Who was named by the user is tried again soon and never given up: many clients hang up on the first
                 // connection while they still look at their files.
@@ -145,8 +184,14 @@ extension Swarm {
                 c.nextTry = now + (isManual ? .seconds(min(60, 1 << Int(min(c.failures, 6)))) : .seconds(60 << Int(min(c.failures, 6))))
                 gone = c.failures >= 3 && !isManual
             }
+            nextTry = c.nextTry
         }
-        if gone { torrents[t].candidates.remove(listens) } else { wantDials(t) }
+        if gone {
+            torrents[t].candidates.remove(listens)
+        } else {
+            torrents[t].nextDial = min(torrents[t].nextDial, nextTry)
+            wantDials(t)
+        }
     }
 
     // MARK: Handshake

@@ -50,12 +50,14 @@ extension Swarm {
         peers[i].endpoint = endpoint
         peers[i].listens = endpoint
         torrents[t].dialling += 1
-        var origin = PeerOrigin.tracker
+        var origin = PeerOrigin.tracker, usesOtherWay = false
         torrents[t].candidates.update(endpoint) {
             $0.state = .dialling
             origin = $0.origin
+            usesOtherWay = $0.usesOtherWay
         }
         peers[i].origin = origin
+        peers[i].dialsEncrypted = configuration.dialsEncryptedFirst != usesOtherWay
         effects.append(.dial(handle(i), endpoint))
     }
 

@@ -24,7 +24,11 @@ struct PeerRow {
     var lastReceived = Instant.zero
     var lastSent = Instant.zero
 
+    /// To be dialled encrypted.
+    var dialsEncrypted = false
+
     // What was negotiated.
+    var encryption = StreamEncryption.none
     var fast = false
     var extensions = false
     var metadataID: UInt8 = 0

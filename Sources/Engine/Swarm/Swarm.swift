@@ -200,6 +200,7 @@ package final class Swarm {
         package var client: String
         package var origin: PeerOrigin
         package var amInterested, amChoking, isInterested, isChoking, isSnubbed, isIncoming, isSeed, isOptimistic, uploadOnly: Bool
+        package var encryption: StreamEncryption
         /// Bytes per second.
         package var downRate, upRate: UInt64
         package var downloaded, uploaded: UInt64
@@ -215,6 +216,7 @@ package final class Swarm {
             endpoint: r.endpoint, peerID: r.peerID, client: r.client.isEmpty ? ClientName.name(of: r.peerID) : r.client, origin: r.origin,
             amInterested: r.amInterested, amChoking: r.amChoking, isInterested: r.isInterested, isChoking: r.isChoking,
             isSnubbed: r.isSnubbed, isIncoming: r.isIncoming, isSeed: r.isSeed, isOptimistic: r.isOptimistic, uploadOnly: r.uploadOnly,
+            encryption: r.encryption,
             downRate: UInt64(r.downRate), upRate: UInt64(r.upRate), downloaded: r.downloaded, uploaded: r.uploaded,
             havePieces: r.have.count, inFlight: r.requests.count, queued: r.queued)
     }

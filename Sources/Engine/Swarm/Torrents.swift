@@ -87,7 +87,8 @@ extension Swarm {
         if torrents[t].traits.contains(.isPrivate), origin == .dht || origin == .pex || origin == .lsd { return }
         let limit = torrents[t].isComplete ? configuration.maxCandidatesPerTorrent / 4 : configuration.maxCandidatesPerTorrent
         for endpoint in endpoints.prefix(2_000) where endpoint.isDialable && !reputation.isBanned(AddressKey(endpoint), now: now) {
-            _ = torrents[t].candidates.add(endpoint, origin: origin, limit: limit)
+            // Who is new is not kept waiting until somebody known is due.
+            if torrents[t].candidates.add(endpoint, origin: origin, limit: limit) { torrents[t].nextDial = .zero }
         }
         wantDials(t)
         dialSome(now, &effects)

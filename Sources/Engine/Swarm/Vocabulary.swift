@@ -72,6 +72,16 @@ package enum CloseReason: UInt8, Hashable, Sendable, CaseIterable {
     // Nobody's.
     case unknownTorrent, selfConnection, duplicate, handshakeTimeout, connectTimeout, inactive, stalled
     case bothSeeds, tooManyPeers, torrentPaused, torrentRemoved
+    /// No agreement on message stream encryption.
+    case encryptionRefused
+}
+
+/// How a connection's stream is hidden (message stream encryption). The raw values are for the shell and the simulator only.
+package enum StreamEncryption: UInt8, Hashable, Sendable {
+    case none
+    /// Only its beginning: plain text was agreed on.
+    case handshake
+    case rc4
 }
 
 /// Limits and intervals. Names follow the settings.
@@ -109,6 +119,12 @@ package struct SwarmConfiguration: Sendable {
     package var maxDialsPerSecond = 30
     package var maxQueuedRequestsPerPeer = 2_000
     package var maxPendingPerPrefix = 50
+    package var maxPendingPerAddress = 20
+    /// Of all addresses. A pending connection costs a descriptor and at most 16 KiB: 16 MiB in all.
+    package var maxPendingAccepts = 1_000
+    package var dialsEncryptedFirst = false
+    /// Whom a handshake failed with is dialled once more, plain instead of encrypted or the reverse.
+    package var dialsOtherWay = false
     package var maxUselessBlocks = 50
     package var maxInvalidRequests = 300
     package var maxUselessMessagesPerMinute = 10_000

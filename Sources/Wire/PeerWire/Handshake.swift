@@ -11,6 +11,8 @@ import Primitives
 ///     48     20    peer id
 package struct Handshake: Hashable, Sendable {
     package static var byteCount: Int { 68 }
+    /// What every handshake begins with.
+    package static var prefixByteCount: Int { 20 }
 
     /// The eight reserved bytes as one big-endian number.
     package var reserved: UInt64

@@ -1,4 +1,5 @@
 import CHash
+import PeerEncryption
 import Primitives
 import Settings
 import Swarm
@@ -27,5 +28,41 @@ extension SwarmConfiguration {
         peerTimeout = seconds("network.peer_timeout")
         endgameThreshold = settings.number("strategy.endgame_threshold")
         endgameDuplicates = settings.int("strategy.endgame_duplicates")
+        maxPendingPerAddress = settings.int("security.max_handshakes_per_address")
+        let encryption = EncryptionRules(settings)
+        dialsEncryptedFirst = encryption.dialsEncryptedFirst
+        dialsOtherWay = encryption.dialsOtherWay
+    }
+}
+
+/// The options of [security] about message stream encryption.
+///
+/// | mode | plain in | encrypted in | dials | when the handshake fails |
+/// |---|---|---|---|---|
+/// | disabled | yes | no | plain | |
+/// | allowed | yes | yes | plain | encrypted |
+/// | preferred | yes | yes | encrypted | plain |
+/// | required | no | yes | encrypted | |
+struct EncryptionRules: Equatable {
+    let takesPlain: Bool
+    let takesEncrypted: Bool
+    let dialsEncryptedFirst: Bool
+    let dialsOtherWay: Bool
+    let methods: EncryptionMethods
+    let prefersRC4: Bool
+
+    init(_ settings: Settings) {
+        let mode = settings.string("security.encryption_mode")
+        takesPlain = mode != "required"
+        takesEncrypted = mode != "disabled"
+        dialsEncryptedFirst = mode == "preferred" || mode == "required"
+        dialsOtherWay = mode == "allowed" || mode == "preferred"
+        methods =
+            switch settings.string("security.encryption_allowed_ciphers") {
+            case "rc4": .rc4
+            case "plaintext": .plaintext
+            default: [.rc4, .plaintext]
+            }
+        prefersRC4 = settings.bool("security.encryption_prefer_rc4")
     }
 }

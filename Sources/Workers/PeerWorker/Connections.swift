@@ -23,7 +23,9 @@ extension PeerShell {
             return
         }
         Sockets.setNoDelay(fd)
-        postReceive(addLink(peer, fd, .greeting), now: now)
+        let link = addLink(peer, fd, .greeting)
+        link.isAccepted = true
+        postReceive(link, now: now)
         act(now: now)
     }
 
@@ -72,6 +74,8 @@ extension PeerShell {
         } else {
             link.state = .greeting
             swarm.connected(link.peer, now: now, into: &effects)
+            act(now: now)
+            if link.state == .greeting, swarm.dialsEncrypted(link.peer) { beginEncryption(link) }
             postReceive(link, now: now)
         }
         act(now: now)
@@ -82,7 +86,19 @@ extension PeerShell {
     /// Takes the handshake from the inbox. False: more bytes are needed, or the connection is over.
     func greet(_ link: Link, now: Instant) -> Bool {
         let bytes = link.inbox.readable
-        guard Handshake.isPlausible(prefix: bytes) else {
+        let isPlain = Handshake.isPlausible(prefix: bytes)
+        if link.isAccepted, link.encryption == .none, bytes.count > 0 {
+            // The first twenty bytes tell a plain handshake from an encrypted one, whose first are a random number's.
+            if !isPlain, encryption.takesEncrypted { return expectEncryption(link) }
+            if isPlain, !encryption.takesPlain {
+                // Fewer may still be the start of a random number.
+                guard bytes.count >= Handshake.prefixByteCount else { return false }
+                swarm.encryptionRefused(link.peer, now: now, into: &effects)
+                link.inbox.consume(link.inbox.count)
+                return false
+            }
+        }
+        guard isPlain else {
             swarm.streamFailed(link.peer, now: now, into: &effects)
             link.inbox.consume(link.inbox.count)
             return false

@@ -17,7 +17,7 @@ extension PeerShell {
     // MARK: Posting
 
     func postReceive(_ link: Link, now: Instant) {
-        guard link.state == .open || link.state == .greeting, !link.receivePosted else { return }
+        guard link.state == .open || link.state == .greeting || link.state == .securing, !link.receivePosted else { return }
         link.receivePosted = true
         if link.inbox.isEmpty, link.state == .open {
             let armed = planAhead(link)
@@ -76,9 +76,12 @@ extension PeerShell {
         switch result {
         case 1...:
             if link.receivesByPlan {
+                // In place, headers and payloads in the order of the stream: nothing reads them before.
+                if let decipher = link.decipher { link.plan.decrypt(Int(result), with: decipher) }
                 receiveByPlan(link, Int(result), now: now)
             } else {
                 link.inbox.filled(Int(result))
+                if let decipher = link.decipher { decipher.apply(link.inbox.last(Int(result))) }
                 parse(link, now: now)
             }
         case -ECANCELED: break
@@ -120,6 +123,10 @@ extension PeerShell {
     /// Takes whole messages from the inbox. A block whose payload is not all here goes on by the plan.
     func parse(_ link: Link, now: Instant) {
         while link.state != .closing {
+            if link.state == .securing {
+                guard secure(link, now: now) else { return }
+                continue
+            }
             if link.state == .greeting {
                 guard greet(link, now: now) else { return }
                 continue

@@ -16,6 +16,14 @@ struct Inbox: ~Copyable {
     var count: Int { end - start }
     var readable: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + start, count: end - start) }
 
+    /// The same, to be changed in place.
+    mutating func writable() -> UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base + start, count: count) }
+    /// The `n` bytes that came last.
+    mutating func last(_ n: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(n >= 0 && n <= count)
+        return UnsafeMutableRawBufferPointer(start: base + end - n, count: n)
+    }
+
     mutating func consume(_ n: Int) {
         precondition(n >= 0 && n <= count)
         start += n

@@ -1,16 +1,18 @@
 import ByteCodec
 import Glibc
 import LinuxIO
+import PeerEncryption
 import PeerWire
 import Primitives
 import Swarm
 
 /// One connection's bytes: what is being received, what is being sent. Decisions are the swarm's.
 ///
-/// Life: `dialing → greeting → open → closing`, an accepted connection begins at `greeting`. A closing link lives until
+/// Life: `dialing → [securing →] greeting → open → closing`; an accepted connection begins at `greeting`, and goes to `securing` and
+/// back when its first bytes are not a plain handshake. A closing link lives until
 /// its last operation has completed, since the kernel may write into its memory until then.
 final class Link {
-    enum State { case dialing, greeting, open, closing }
+    enum State { case dialing, securing, greeting, open, closing }
 
     /// Row in the shell's table of links, and how often the row was used: what completion tokens carry.
     let index: UInt32
@@ -42,6 +44,17 @@ final class Link {
         self.fd = fd
         self.state = state
     }
+
+    // Encryption
+    var isAccepted = false
+    var encryption = StreamEncryption.none
+    /// While securing.
+    var handshake: EncryptionHandshake?
+    /// With RC4: what every received, and every sent, byte goes through.
+    var decipher: StreamCipher?
+    var encipher: StreamCipher?
+    /// Bytes at the front of the outbox that are not to be encrypted any more.
+    var finishedOutput = 0
 
     var isIdle: Bool { !receivePosted && !sendPosted && !connectPosted }
     var connectPosted = false

@@ -51,9 +51,10 @@ extension PeerShell {
     }
 
     private func flush(_ link: Link, now: Instant) {
-        guard link.state == .open || link.state == .greeting, !link.sendPosted else { return }
+        guard link.state == .open || link.state == .greeting || link.state == .securing, !link.sendPosted else { return }
         swap(&link.outbox, &link.batch.control)
-        link.batch.begin()
+        link.batch.begin(with: link.encipher, finished: link.finishedOutput)
+        link.finishedOutput = 0
         while !link.batch.isFull, let item = link.serves.first {
             switch locate(item) {
             case .ready(let first, let second):
@@ -76,7 +77,7 @@ extension PeerShell {
 
     private func post(_ link: Link) {
         link.sendPosted = true
-        let (vectors, count) = link.batch.pending
+        let (vectors, count) = link.batch.pending(with: link.encipher)
         kit.loop.send(link.fd, vector: vectors, count: count, token: link.token(.send))
     }
 

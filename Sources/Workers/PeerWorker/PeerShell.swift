@@ -6,6 +6,7 @@ import Glibc
 import IPC
 import LinuxIO
 import Observe
+import PeerEncryption
 import PeerWire
 import Primitives
 import Settings
@@ -17,6 +18,7 @@ import WorkerKit
 ///     Inbound.swift       socket → slot → blockReceived        DiskLink.swift     whole pieces and reads ⇄ disk worker
 ///     Outbound.swift      serve → cache → send                 SessionLink.swift  torrents, peers, statistics ⇄ session
 ///     Connections.swift   accept, dial, greet, close           Effects.swift      what the core decided → the files above
+///     Encryption.swift    the encrypted handshake, in front of the plain one
 ///
 /// One thread, one ring. The core is entered once per completion; what it wants is in `effects`.
 package final class PeerShell: WorkerShell {
@@ -38,6 +40,9 @@ package final class PeerShell: WorkerShell {
     var listeners: [(fd: Int32, endpoint: Endpoint)] = []
     var pausedListeners: [Int] = []
     var acceptPausedUntil = Instant.zero
+    let encryption: EncryptionRules
+    /// The torrents that an encrypted handshake may name.
+    var swarmKeys = SwarmKeys()
     var dirty: [UInt32] = []
     var readWaiters: [UInt32] = []
     /// Payload that nobody wants is received here.
@@ -77,6 +82,7 @@ package final class PeerShell: WorkerShell {
         var seed: UInt64 = 0
         getentropy(&seed, 8)
         configuration = SwarmConfiguration(kit.settings, seed: seed)
+        encryption = EncryptionRules(kit.settings)
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
         handedLength = [UInt32](repeating: 0, count: slots)
         handedDevice = [UInt16](repeating: 0, count: slots)

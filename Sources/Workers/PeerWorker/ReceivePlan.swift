@@ -1,4 +1,5 @@
 import Glibc
+import PeerEncryption
 import Primitives
 
 /// The blocks that a connection should send next, laid out for one vectored receive: each header goes to a scratch
@@ -106,6 +107,17 @@ struct ReceivePlan: ~Copyable {
             skip = 0
         }
         return (vectors, n, bytes)
+    }
+
+    /// The first `received` bytes behind the vectors that ``prepare()`` gave last, which must still stand.
+    mutating func decrypt(_ received: Int, with cipher: StreamCipher) {
+        var v = 0, left = received
+        while left > 0 {
+            let n = min(left, vectors[v].iov_len)
+            cipher.apply(vectors[v].iov_base!, n)
+            left -= n
+            v += 1
+        }
     }
 
     /// Takes `rest` received bytes into account, one item at a time.

@@ -41,7 +41,11 @@ extension PeerShell {
             return swarm.setTraits(id, TorrentTraits(flags), now: now, into: &effects)
         }
         if torrents[id] == nil { torrentOrder.append(id) }
-        torrents[id] = TorrentRow(geometry: geometry, device: m.device)
+        // BEP 52: a v2 info-hash stands truncated in handshakes.
+        let infoHashes = m.infoHashV2.isZero ? [m.infoHash] : [m.infoHash, InfoHash(m.infoHashV2.bytes.prefix(20))!]
+        torrents[id]?.infoHashes.forEach { swarmKeys.remove($0) }
+        infoHashes.forEach { swarmKeys.add($0) }
+        torrents[id] = TorrentRow(geometry: geometry, device: m.device, infoHashes: infoHashes)
         swarm.addTorrent(
             TorrentSpec(
                 id: id, infoHash: m.infoHash, infoHashV2: m.infoHashV2.isZero ? nil : m.infoHashV2, traits: TorrentTraits(flags), geometry: geometry,
@@ -51,7 +55,8 @@ extension PeerShell {
     }
 
     private func removeTorrent(_ id: TorrentID, now: Instant) {
-        guard torrents.removeValue(forKey: id) != nil else { return }
+        guard let removed = torrents.removeValue(forKey: id) else { return }
+        removed.infoHashes.forEach { swarmKeys.remove($0) }
         torrentOrder.removeAll { $0 == id }
         swarm.removeTorrent(id, now: now, into: &effects)
         buffers.forget(torrent: id)
@@ -153,7 +158,12 @@ extension TorrentStats {
 extension PeerDetails {
     init(_ r: Swarm.PeerReport) {
         let bits = [r.amInterested, r.amChoking, r.isInterested, r.isChoking, r.isSnubbed, r.isIncoming, r.isSeed, r.isOptimistic, r.uploadOnly]
-        let flags = bits.enumerated().reduce(UInt32(0)) { $0 | ($1.element ? 1 << UInt32($1.offset) : 0) }
+        var flags = bits.enumerated().reduce(UInt32(0)) { $0 | ($1.element ? 1 << UInt32($1.offset) : 0) }
+        switch r.encryption {
+        case .none: break
+        case .rc4: flags |= 1 << 9
+        case .handshake: flags |= 1 << 10
+        }
         self.init(
             endpoint: r.endpoint, peerID: r.peerID, client: r.client, source: r.origin.rawValue, flags: flags, downRate: r.downRate,
             upRate: r.upRate, downloaded: r.downloaded, uploaded: r.uploaded, havePieces: UInt32(r.havePieces), inFlight: UInt32(r.inFlight),

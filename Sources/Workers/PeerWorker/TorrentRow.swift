@@ -5,15 +5,18 @@ import Primitives
 struct TorrentRow {
     var geometry: PieceGeometry?
     var device: UInt16
+    /// What handshakes may name it by.
+    var infoHashes: [InfoHash]
     /// The disk worker says that it can be read.
     private(set) var isReadable = false
     /// What was written may be claimed to the next disk worker: false from a fault of the files until they were looked at
     /// again, since after a failed sync the kernel may have dropped what it had taken.
     private(set) var isClaimable = true
 
-    init(geometry: PieceGeometry?, device: UInt16) {
+    init(geometry: PieceGeometry?, device: UInt16, infoHashes: [InfoHash] = []) {
         self.geometry = geometry
         self.device = device
+        self.infoHashes = infoHashes
     }
 
     /// What an unready torrent means for its transfers.

@@ -48,9 +48,8 @@ import Testing
         Case("limits.global_up_kib", .integer(0)),
         Case("limits.global_up_kib", .integer(100), "limits.global_up_kib = 100: limiting rates is not in this build; leave the option out"),
         Case("security.encryption_mode", .text("disabled")),
-        Case(
-            "security.encryption_mode", .text("preferred"),
-            "security.encryption_mode = preferred: message stream encryption is not in this build; leave the option out"),
+        Case("security.encryption_mode", .text("Required")),
+        Case("security.encryption_mode", .text("on"), "security.encryption_mode = on: may be disabled | allowed | preferred | required"),
     ]
 
     @Test(arguments: cases) func reading(_ c: Case) {

@@ -75,6 +75,92 @@ import Testing
         #expect(stage.accept(Endpoint("11.0.0.1:1")!) != nil)
     }
 
+    @Test func pendingHandshakesOfAnAddressAreBounded() {
+        let stage = Stage()
+        var handles: [PeerHandle] = []
+        for k in 0..<25 { handles.append(stage.accept(Endpoint(ipv4: 0x0C00_0001, port: UInt16(1000 + k)))!) }
+        #expect(stage.take().closedPeers == Array(handles.prefix(5)))
+        // Another address of the net still has its place, and who has finished his handshake does not count.
+        #expect(stage.accept(Endpoint(ipv4: 0x0C00_0002, port: 1)) != nil && stage.take().isEmpty)
+        for p in handles.suffix(20) {
+            stage.swarm.handshakeReceived(
+                p, Handshake(infoHash: stage.infoHash, peerID: PeerID(bytes20: UInt8(p.index))), now: stage.now, into: &stage.effects)
+        }
+        _ = stage.take()
+        for k in 0..<20 { #expect(stage.accept(Endpoint(ipv4: 0x0C00_0001, port: UInt16(2000 + k))) != nil) }
+        #expect(stage.take().closes.isEmpty)
+    }
+
+    @Test func pendingHandshakesAreBoundedInAll() {
+        let stage = Stage { $0.maxPendingAccepts = 100 }
+        let handles = (0..<130).map { stage.accept(Endpoint(ipv4: 0x0C00_0001 + UInt32($0) << 8, port: 1))! }
+        #expect(stage.take().closedPeers == Array(handles.prefix(30)))
+    }
+
+    /// Dials one address until nothing comes for a while; each connection ends before its handshake, as `how` says.
+    private func dialsOfAFailing(_ configure: (inout SwarmConfiguration) -> Void, _ how: (Stage, PeerHandle) -> Void) -> [Bool] {
+        let stage = Stage(configure: configure)
+        stage.swarm.peersFound(stage.id, origin: .tracker, [Endpoint("10.9.9.9:7000")!], now: stage.now, into: &stage.effects)
+        var encrypted: [Bool] = []
+        for _ in 0..<300 {
+            for case .dial(let p, _) in stage.take() {
+                encrypted.append(stage.swarm.dialsEncrypted(p))
+                stage.swarm.connected(p, now: stage.now, into: &stage.effects)
+                how(stage, p)
+            }
+            stage.advance(.milliseconds(100))
+        }
+        return encrypted
+    }
+
+    @Test func whoRefusesOneWayIsDialledTheOther() {
+        let closes: (Stage, PeerHandle) -> Void = { stage, p in stage.swarm.closed(p, errno: 104, now: stage.now, into: &stage.effects) }
+        let refuses: (Stage, PeerHandle) -> Void = { stage, p in
+            stage.swarm.encryptionRefused(p, now: stage.now, into: &stage.effects)
+            stage.swarm.closed(p, errno: 0, now: stage.now, into: &stage.effects)
+        }
+        for how in [closes, refuses] {
+            #expect(dialsOfAFailing({ _ in }, how) == [false], "disabled: once, then the back-off")
+            #expect(dialsOfAFailing({ $0.dialsOtherWay = true }, how) == [false, true], "allowed")
+            #expect(dialsOfAFailing({ ($0.dialsOtherWay, $0.dialsEncryptedFirst) = (true, true) }, how) == [true, false], "preferred")
+            #expect(dialsOfAFailing({ $0.dialsEncryptedFirst = true }, how) == [true], "required")
+        }
+    }
+
+    @Test func theWayThatWorkedIsTakenAgain() {
+        let stage = Stage { $0.dialsOtherWay = true }
+        stage.swarm.peersFound(stage.id, origin: .manual, [Endpoint("10.9.9.9:7000")!], now: stage.now, into: &stage.effects)
+        var encrypted: [Bool] = []
+        for _ in 0..<900 {
+            for case .dial(let p, _) in stage.take() {
+                let isEncrypted = stage.swarm.dialsEncrypted(p)
+                encrypted.append(isEncrypted)
+                stage.swarm.connected(p, now: stage.now, into: &stage.effects)
+                if isEncrypted {
+                    stage.swarm.encrypted(p, .rc4)
+                    stage.swarm.handshakeReceived(p, Handshake(infoHash: stage.infoHash, peerID: PeerID(bytes20: 3)), now: stage.now, into: &stage.effects)
+                    #expect(stage.swarm.report(p)?.encryption == .rc4)
+                }
+                stage.swarm.closed(p, errno: 104, now: stage.now, into: &stage.effects)
+            }
+            stage.advance(.milliseconds(100))
+        }
+        #expect(encrypted.count > 2 && encrypted == [false] + [Bool](repeating: true, count: encrypted.count - 1))
+    }
+
+    @Test func whoIsNewIsNotKeptWaitingForWhoIsKnown() {
+        let stage = Stage()
+        stage.swarm.peersFound(stage.id, origin: .tracker, [Endpoint("10.9.9.9:7000")!], now: stage.now, into: &stage.effects)
+        guard case .dial(let p, _)? = stage.take().first else {
+            Issue.record("no dial")
+            return
+        }
+        stage.swarm.dialFailed(p, errno: 111, now: stage.now, into: &stage.effects)
+        stage.advance(.seconds(2))
+        stage.swarm.peersFound(stage.id, origin: .tracker, [Endpoint("10.8.8.8:7000")!], now: stage.now, into: &stage.effects)
+        #expect(stage.take().contains { if case .dial(_, Endpoint("10.8.8.8:7000")!) = $0 { true } else { false } })
+    }
+
     @Test func limitsHold() {
         let stage = Stage { $0.maxGlobalPeers = 5 }
         let accepted = (0..<8).filter { _ in stage.accept() != nil }

@@ -87,6 +87,7 @@ final class Stage {
 
 extension [Effect] {
     var closes: [CloseReason] { compactMap { if case .close(_, let reason) = $0 { reason } else { nil } } }
+    var closedPeers: [PeerHandle] { compactMap { if case .close(let p, _) = $0 { p } else { nil } } }
     func sent(to p: PeerHandle) -> [OutgoingMessage] { compactMap { if case .send(p, let message) = $0 { message } else { nil } } }
     func requests(to p: PeerHandle) -> [(piece: Int, begin: UInt32, length: UInt32)] {
         sent(to: p).compactMap { if case .request(let piece, let begin, let length) = $0 { (piece.int, begin, length) } else { nil } }

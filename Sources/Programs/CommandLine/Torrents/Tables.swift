@@ -144,7 +144,7 @@ struct PeersList: DaemonCommand {
         commandName: "list", abstract: "List a torrent's peers.",
         discussion: """
             Flags: D we want its data, d and it chokes us; U it wants ours, u and we choke it; O optimistic unchoke;
-            S snubbed; I incoming; s seed.
+            S snubbed; I incoming; s seed; E encrypted, e only its handshake.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: "Info-hash, or its first digits.") var hash: String
@@ -172,7 +172,8 @@ struct PeersList: DaemonCommand {
         var out = ""
         if flags.contains("interested") { out += flags.contains("peer_choking") ? "d" : "D" }
         if flags.contains("peer_interested") { out += flags.contains("choking") ? "u" : "U" }
-        for (flag, letter) in [("optimistic", "O"), ("snubbed", "S"), ("incoming", "I"), ("seed", "s")] where flags.contains(flag) { out += letter }
+        let letters = [("optimistic", "O"), ("snubbed", "S"), ("incoming", "I"), ("seed", "s"), ("rc4", "E"), ("encrypted_handshake", "e")]
+        for (flag, letter) in letters where flags.contains(flag) { out += letter }
         return out
     }
 }
