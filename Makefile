@@ -27,7 +27,7 @@ SHELL := /bin/bash
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
 PYTHON := .venv/bin/python
-SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev python3-venv iproute2 util-linux
+SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev python3-venv iproute2 util-linux
 COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker
 LIBTORRENT := 2.1.1
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery
@@ -83,6 +83,7 @@ chaos: release
 interop: release
 	$(PYTHON) Tests/Interop/interop.py $(ARGS)
 	$(PYTHON) Tests/Interop/encryption.py
+	$(PYTHON) Tests/Interop/limits.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -65,12 +65,13 @@ var targets: [Target] = [
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
 
     // Engine: decisions; pure; event + now in, effects out.
-    engine("Settings", ["Primitives"]),
+    engine("Limits", ["Primitives"]),
+    engine("Settings", ["Limits", "Primitives"]),
     engine("Buffers", ["Primitives"]),
-    engine("Swarm", ["PeerWire", "Buffers", "Primitives", "ByteCodec"]),
+    engine("Swarm", ["PeerWire", "Buffers", "Limits", "Primitives", "ByteCodec"]),
     engine("Pieces", ["Primitives"]),
     engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
-    engine("Catalog", ["Metainfo", "Primitives"]),
+    engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
     engine("Supervision", ["Primitives"]),
 
     // Link: what both sides of a process boundary share.
@@ -80,7 +81,7 @@ var targets: [Target] = [
 
     // Workers: shells; each owns one loop and one core.
     workers("WorkerKit", ["IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
-    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "DiskWorker",
         ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
@@ -89,13 +90,13 @@ var targets: [Target] = [
         ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CCurl", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "SessionWorker",
-        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
+        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Limits", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
     workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
 
     // Programs: one main each.
     programs(
         "CommandLine",
-        ["Control", "Metainfo", "Bencode", "CHash", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
+        ["Control", "Metainfo", "Bencode", "CHash", "Limits", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
     program("ccbtd", ["Supervisor", arguments]),
     program("ccbt-session", ["SessionWorker"]),
     program("ccbt-peer", ["PeerWorker", "WorkerKit"]),
@@ -107,7 +108,7 @@ var targets: [Target] = [
     // Tests mirror the layers.
     .target(
         name: "Simulator",
-        dependencies: ["Swarm", "Buffers", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
+        dependencies: ["Swarm", "Buffers", "Limits", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
         path: "Tests/Support/Simulator",
         // Optimised in every build: a debug build is for the invariants of the cores, not for copying payload slowly.
         swiftSettings: strict + [.unsafeFlags(["-O"])]),
@@ -120,7 +121,7 @@ var targets: [Target] = [
     tests("SystemTests", "System/LinuxIO", ["LinuxIO", "Observe", "CLinux", "Primitives"]),
     tests("LinkTests", "Link", ["IPC", "BlockArena", "Primitives", "ByteCodec"]),
     tests("SettingsTests", "Engine/Settings", ["Settings", "Primitives"]),
-    tests("CatalogTests", "Engine/Catalog", ["Catalog", "Primitives"]),
+    tests("CatalogTests", "Engine/Catalog", ["Catalog", "Limits", "Primitives"]),
     tests(
         "SessionWorkerTests", "Workers/Session",
         ["SessionWorker", "ccbt-session", "Control", "Catalog", "Settings", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Metainfo", "Bencode", "Primitives", "ByteCodec", grdb]),
@@ -139,7 +140,8 @@ var targets: [Target] = [
     tests(
         "DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
     tests("PeerWireTests", "Wire/PeerWire", ["PeerWire", "Bencode", "Primitives", "ByteCodec"]),
-    tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Primitives", "ByteCodec"]),
+    tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Limits", "Primitives", "ByteCodec"]),
+    tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
     tests("DiskWorkerTests", "Workers/Disk", ["DiskWorker", "Pieces", "BlockArena", "LinuxIO", "CLinux", "CHash", "Metainfo", "Bencode", "Primitives", "ByteCodec"]),

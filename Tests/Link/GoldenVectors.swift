@@ -21,7 +21,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (StopDaemon(), "0000"),
     (RestartWorker(role: 1, index: 2), "0300010200"),
     (ReloadConfiguration(), "0000"),
-    (PeerTorrentAdd(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, totalLength: 5, pieceLength: 6, pieceCount: 7, metadataLength: 8, device: 9, downloadLimit: 10, uploadLimit: 11), "6200010000000202020202020202020202020202020202020202030303030303030303030303030303030303030303030303030303030303030304000000050000000000000006000000070000000800000009000a000000000000000b00000000000000"),
+    (PeerTorrentAdd(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, totalLength: 5, pieceLength: 6, pieceCount: 7, metadataLength: 8, device: 9), "520001000000020202020202020202020202020202020202020203030303030303030303030303030303030303030303030303030303030303030400000005000000000000000600000007000000080000000900"),
     (PeerTorrentRemove(torrent: 1), "040001000000"),
     (PeerTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
     (PeersFound(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
@@ -35,6 +35,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PeerReplayEnd(), "0000"),
     (ListenPort(port: 1), "02000100"),
     (PeerFault(torrent: 1, message: "text message"), "0c00010000000e0000000c00000074657874206d657373616765"),
+    (PeerLimits(globalDown: 1, globalUp: 2, torrentDown: 3, torrentUp: 4, peerDown: 5, peerUp: 6, localPeers: 7, localDown: 8, localUp: 9, groups: [RatePair(down: 10, up: 11), RatePair(down: 12, up: 13)], sliceMilliseconds: 14), "4d0001000000000000000200000000000000030000000000000004000000000000000500000000000000060000000000000007080000000000000009000000000000004f000000020000000e0000000a000000000000000b000000000000000c000000000000000d00000000000000"),
+    (PeerTorrentLimits(torrent: 1, down: 2, up: 3, group: 4, maxPeers: 5), "1c0001000000020000000000000003000000000000000400000005000000"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
@@ -101,6 +103,8 @@ extension MorePeersWanted: GoldenMessage {}
 extension PeerReplayEnd: GoldenMessage {}
 extension ListenPort: GoldenMessage {}
 extension PeerFault: GoldenMessage {}
+extension PeerLimits: GoldenMessage {}
+extension PeerTorrentLimits: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}

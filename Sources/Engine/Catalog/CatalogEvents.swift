@@ -1,3 +1,4 @@
+import Limits
 import Primitives
 
 /// The worker at the other end of a state edge.
@@ -128,11 +129,12 @@ package enum CatalogCommand: Hashable, Sendable {
     case metadata(TorrentID, TorrentFacts)
     case recheck(TorrentID)
     case announce(TorrentID)
+    case limit(TorrentID, TorrentLimits, group: String)
 
     var torrent: TorrentID? {
         switch self {
         case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .metadata(let id, _),
-            .recheck(let id), .announce(let id):
+            .recheck(let id), .announce(let id), .limit(let id, _, _):
             id
         case .add, .set: nil
         }
@@ -213,6 +215,8 @@ package enum CatalogEffect: Hashable, Sendable {
     case peerRemove(UInt16, TorrentID)
     case peerFlags(UInt16, TorrentID, WorkerFlags)
     case peersFound(UInt16, TorrentID, FoundSource, [Endpoint])
+    /// Only for torrents with limits of their own, after their `peerAdd`, and on a change.
+    case peerLimits(UInt16, TorrentID, TorrentLimits, group: String)
     case peerReplayEnd(UInt16)
     case diskAdd(DiskEntry)
     case diskRemove(UInt16, TorrentID, deleteData: Bool)

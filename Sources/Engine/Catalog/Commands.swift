@@ -75,7 +75,7 @@ extension CatalogCore {
         case .metadata(let id, let facts):
             guard let record = foreseen(id), !record.facts.hasMetadata else { throw .notFound }
             try checkRoot(join(record.savePath, facts.rootName), of: id)
-        case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .announce(let id):
+        case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .announce(let id), .limit(let id, _, _):
             guard foreseen(id) != nil else { throw .notFound }
         case .set: break
         }
@@ -118,6 +118,7 @@ extension CatalogCore {
             var all = record.peers.filter { !peers.contains($0) }
             all.append(contentsOf: peers)
             record.peers = Array(all.suffix(CatalogLimits.explicitPeers))
+        case .limit(_, let limits, let group): (record.limits, record.limitGroup) = (limits, group)
         case .metadata(_, let facts):
             let trackers = record.facts.trackers
             record.facts = facts
@@ -189,6 +190,8 @@ extension CatalogCore {
         case .move:
             if let root = row.movingRoot { idOfRoot[root] = id }
             if covers(.disk(row.device), id) { effects.append(.diskMove(row.device, id, savePath: row.record.movingTo)) }
+        case .limit(_, let limits, let group):
+            if covers(.peer(row.shard), id) { effects.append(.peerLimits(row.shard, id, limits, group: group)) }
         case .addPeers(_, let peers):
             if covers(.peer(row.shard), id) { effects.append(.peersFound(row.shard, id, .manual, peers)) }
         default: break

@@ -107,6 +107,7 @@ extension CatalogCore {
                 .peerAdd(
                     PeerEntry(
                         shard: shard, torrent: record.id, facts: record.facts, flags: flags, device: row.device)))
+            if record.hasLimits { effects.append(.peerLimits(shard, record.id, record.limits, group: record.limitGroup)) }
             if !record.peers.isEmpty { effects.append(.peersFound(shard, record.id, .manual, record.peers)) }
         case .disk(let device):
             if isUnclean, record.isChecked { flags.insert(.unclean) }

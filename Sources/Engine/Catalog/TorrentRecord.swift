@@ -1,3 +1,4 @@
+import Limits
 import Primitives
 
 /// What the catalogue knows of a torrent's content. Without metadata only the hash, a name and trackers of the magnet.
@@ -131,6 +132,10 @@ package struct TorrentRecord: Hashable, Sendable {
     package var completedAt: UInt64 = 0
     /// Peers that the user named, the latest ``CatalogLimits/explicitPeers``.
     package var peers: [Endpoint] = []
+    /// Its group is named here, since places in limits.groups change: ``TorrentLimits/group`` is 0.
+    package var limits = TorrentLimits()
+    /// Empty: in no group.
+    package var limitGroup = ""
     package var counters = LifeCounters()
 
     package init(id: TorrentID, facts: TorrentFacts, savePath: String, addedAt: UInt64) {
@@ -139,6 +144,8 @@ package struct TorrentRecord: Hashable, Sendable {
         self.savePath = savePath
         self.addedAt = addedAt
     }
+
+    package var hasLimits: Bool { limits != TorrentLimits() || !limitGroup.isEmpty }
 
     /// The path that no other torrent may write; nil while the name is unknown.
     package var rootPath: String? { rootPath(in: savePath) }

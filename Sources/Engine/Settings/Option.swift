@@ -1,3 +1,4 @@
+import Limits
 import Primitives
 
 /// What an option may hold. The limits are part of the type: a value that exists is a value that is allowed.
@@ -18,6 +19,10 @@ package enum OptionKind: Hashable, Sendable {
     case path
     /// At most so many texts.
     case list(maximumCount: Int)
+    /// A list of ``LimitGroup``s, no name twice.
+    case groups
+    /// A list of entries of a ``WeekSchedule``.
+    case schedule
 
     /// "an integer", for messages.
     package var noun: String {
@@ -31,6 +36,8 @@ package enum OptionKind: Hashable, Sendable {
         case .address: "an IP address"
         case .path: "an absolute path"
         case .list: "a list of texts"
+        case .groups: "a list of groups"
+        case .schedule: "a list of times"
         }
     }
 
@@ -42,6 +49,8 @@ package enum OptionKind: Hashable, Sendable {
         case .choice(let words): words.joined(separator: " | ")
         case .text(let n): "at most \(n) bytes"
         case .list(let n): "at most \(n) entries"
+        case .groups: "at most \(LimitGroup.maximumCount) of name:down:up"
+        case .schedule: "at most \(WeekSchedule.maximumCount) of mon-fri 22:00-06:00"
         case .boolean, .address, .path: ""
         }
     }

@@ -1,3 +1,4 @@
+import Limits
 import Primitives
 
 extension Option {
@@ -32,9 +33,9 @@ extension Option {
         case (.text, .text(let s)), (.text, .untyped(let s)): return .success(.text(s))
         case (.address, .text(let s)), (.address, .untyped(let s)): return .success(.text(s))
         case (.path, .text(let s)), (.path, .untyped(let s)): return .success(.text(s))
-        case (.list, .untyped(let s)):
+        case (.list, .untyped(let s)), (.groups, .untyped(let s)), (.schedule, .untyped(let s)):
             return .success(.list(s.split(separator: ",").map { String($0).trimmingSpaces }))
-        case (.list, .list(let items)):
+        case (.list, .list(let items)), (.groups, .list(let items)), (.schedule, .list(let items)):
             var out: [String] = []
             for item in items {
                 guard case .text(let s) = item else { return wrong }
@@ -73,6 +74,17 @@ extension Option {
             // The comma parts entries in the environment and in frames.
             if items.contains(where: { $0.hasControlCharacter || $0.utf8.contains(UInt8(ascii: ",")) }) {
                 return .failure(.badText(reason: "commas and control characters are not allowed in an entry"))
+            }
+        case (.groups, .list(let items)):
+            if items.count > LimitGroup.maximumCount { return .failure(.outOfRange(value: "\(items.count) entries", limits: kind.limits)) }
+            if let wrong = items.first(where: { LimitGroup($0) == nil }) {
+                return .failure(.badText(reason: "\"\(printable(wrong))\" is not name:down:up with rates in KiB/s"))
+            }
+            if Set(items.map { LimitGroup($0)!.name }).count < items.count { return .failure(.badText(reason: "a group stands there twice")) }
+        case (.schedule, .list(let items)):
+            if items.count > WeekSchedule.maximumCount { return .failure(.outOfRange(value: "\(items.count) entries", limits: kind.limits)) }
+            if let wrong = items.first(where: { WeekSchedule([$0]) == nil }) {
+                return .failure(.badText(reason: "\"\(printable(wrong))\" is not a time of the week, as mon-fri 22:00-06:00 or daily 1:00-7:30"))
             }
         default: break
         }

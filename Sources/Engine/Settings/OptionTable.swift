@@ -34,6 +34,7 @@ package enum OptionTable {
         // One connection costs about 1 KiB in the shard and a descriptor; the unit file allows 65,536 of these.
         integer("network.max_global_peers", 8000, 1...60000, "peer connections of all torrents together"),
         integer("network.max_peers_per_torrent", 200, 1...10000, "peer connections of one torrent"),
+        integer("network.max_half_open", 500, 1...10000, "connects to peers under way at once"),
         // 40 Gbit/s x 50 ms = 250 MB in flight over a few hundred peers: 2,048 x 16 KiB = 32 MiB each is past any one peer.
         integer("network.pipeline_max_depth", 512, 4...2048, "block requests outstanding at one peer; the depth follows rate x delay up to this"),
         seconds("network.connection_timeout", 15, 1...300, "how long a TCP connect to a peer may take"),
@@ -88,8 +89,30 @@ package enum OptionTable {
     ]
 
     private static let limits: [Option] = [
-        absentLimit("limits.global_down_kib"), absentLimit("limits.global_up_kib"),
-        absentLimit("limits.per_torrent_down_kib"), absentLimit("limits.per_torrent_up_kib"),
+        rate("limits.global_down_kib", "received from all peers together"),
+        rate("limits.global_up_kib", "sent to all peers together"),
+        rate("limits.per_torrent_down_kib", "received by each torrent without a limit of its own"),
+        rate("limits.per_torrent_up_kib", "sent by each torrent without a limit of its own"),
+        rate("limits.per_peer_down_kib", "received from each peer"),
+        rate("limits.per_peer_up_kib", "sent to each peer"),
+        option(
+            "limits.local_peers", .choice(["limited", "exempt", "own"]), .text("limited"),
+            "peers of private, link-local and loopback addresses: limited as all, exempt from every limit, or under the next two alone",
+            needsRestart: false),
+        rate("limits.local_down_kib", "received from local peers together, when local_peers is own"),
+        rate("limits.local_up_kib", "sent to local peers together, when local_peers is own"),
+        option(
+            "limits.groups", .groups, .list([]), "groups of torrents that share a limit: name:down:up in KiB/s, 0 for none",
+            needsRestart: false),
+        option(
+            "limits.alt_mode", .choice(["off", "on", "schedule"]), .text("off"),
+            "when the alternative limits take the place of the global ones", needsRestart: false),
+        rate("limits.alt_down_kib", "received from all peers together while the alternative limits hold"),
+        rate("limits.alt_up_kib", "sent to all peers together while the alternative limits hold"),
+        option(
+            "limits.alt_schedule", .schedule, .list([]), "when the alternative limits hold in mode schedule, in local time: mon-fri 22:00-06:00",
+            needsRestart: false),
+        integer("limits.scheduler_slice_ms", 100, 1...1000, "how often waiting peers are given their share, in milliseconds", needsRestart: false),
     ]
 
     // A seedbox seeds everything that it holds: nothing is queued unless the user says so.
@@ -130,11 +153,9 @@ package enum OptionTable {
     private static func seconds(_ key: String, _ standard: Double, _ range: ClosedRange<Double>, _ doc: String) -> Option {
         option(key, .seconds(range), .number(standard), doc)
     }
-    /// 0 is "no limit", which is what this build does.
-    private static func absentLimit(_ key: String) -> Option {
-        Option(
-            key: key, kind: .integer(0...50_000_000), standard: .integer(0), doc: "rate limits: not in this build", needsRestart: true,
-            absent: "limiting rates")
+    /// A limit in KiB/s of payload. 50,000,000 KiB/s are 400 Gbit/s.
+    private static func rate(_ key: String, _ what: String) -> Option {
+        integer(key, 0, 0...50_000_000, "KiB/s \(what); 0: no limit", needsRestart: false)
     }
     private static func absent(_ key: String, _ feature: String) -> Option {
         Option(key: key, kind: .boolean, standard: .boolean(false), doc: "\(feature): not in this build", needsRestart: true, absent: feature)

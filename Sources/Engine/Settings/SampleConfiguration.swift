@@ -1,3 +1,4 @@
+import Limits
 import Primitives
 
 /// Texts made from ``OptionTable``, so that they cannot drift from it.
@@ -53,6 +54,8 @@ package enum SettingsListing {
             case .choice(let words): parts.append("\"enum\":[\(words.map { json($0) }.joined(separator: ","))]")
             case .text(let n): parts.append("\"type\":\"string\",\"maxLength\":\(n)")
             case .address, .path: parts.append("\"type\":\"string\"")
+            case .groups: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(LimitGroup.maximumCount)")
+            case .schedule: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(WeekSchedule.maximumCount)")
             case .list(let n): parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(n)")
             }
         }

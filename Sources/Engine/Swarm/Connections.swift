@@ -46,6 +46,7 @@ extension Swarm {
         guard let i = row(p), peers[i].stage == .dialling else { return }
         let t = Int(peers[i].torrent)
         torrents[t].dialling -= 1
+        halfOpen -= 1
         peers[i].stage = .handshaking
         peers[i].stageSince = now
         peers[i].lastReceived = now
@@ -125,8 +126,11 @@ extension Swarm {
         guard peers[i].torrent >= 0 else { return }
         let t = Int(peers[i].torrent)
         switch peers[i].stage {
-        case .dialling: torrents[t].dialling -= 1
+        case .dialling:
+            torrents[t].dialling -= 1
+            halfOpen -= 1
         case .open:
+            detachFromLimits(i)
             let last = Int(torrents[t].peers.removeLast())
             if last != i {
                 torrents[t].peers[peers[i].place] = UInt32(last)
@@ -216,7 +220,7 @@ extension Swarm {
             guard handshake.infoHash == torrents[t].infoHash else { return close(i, .unknownTorrent, now, &effects) }
             proven[peers[i].endpoint] = now
         }
-        guard torrents[t].peers.count < configuration.maxPeersPerTorrent else { return close(i, .tooManyPeers, now, &effects) }
+        guard torrents[t].peers.count < peerLimit(t) else { return close(i, .tooManyPeers, now, &effects) }
         guard resolveDuplicate(i, t, now, &effects) else { return close(i, .duplicate, now, &effects) }
 
         peers[i].fast = handshake.supportsFast
@@ -229,6 +233,7 @@ extension Swarm {
         peers[i].onParole = reputation.isOnParole(AddressKey(peers[i].endpoint))
         peers[i].place = torrents[t].peers.count
         torrents[t].peers.append(UInt32(i))
+        attachToLimits(i, t, now)
         torrents[t].statsChanged = true
         ensurePicker(t)
         if let listens = peers[i].listens {

@@ -13,13 +13,13 @@ extension Swarm {
     /// Dials as far as the budget allows, one torrent after the other.
     func dialSome(_ now: Instant, _ effects: inout EffectBuffer) {
         var looks = min(dialQueue.count, 64)
-        while dialBudget >= 1, looks > 0, livePeers < configuration.maxGlobalPeers {
+        while dialBudget >= 1, looks > 0, livePeers < configuration.maxGlobalPeers, halfOpen < configuration.maxHalfOpen {
             looks -= 1
             let t = Int(dialQueue.removeFirst())
             torrents[t].inDialQueue = false
             guard torrents[t].isOpenToPeers, !torrents[t].candidates.isEmpty else { continue }
             // Stays in the queue while anybody could become due.
-            guard torrents[t].nextDial <= now, torrents[t].peers.count + torrents[t].dialling < configuration.maxPeersPerTorrent else {
+            guard torrents[t].nextDial <= now, torrents[t].peers.count + torrents[t].dialling < peerLimit(t) else {
                 wantDials(t)
                 continue
             }
@@ -50,6 +50,7 @@ extension Swarm {
         peers[i].endpoint = endpoint
         peers[i].listens = endpoint
         torrents[t].dialling += 1
+        halfOpen += 1
         var origin = PeerOrigin.tracker, usesOtherWay = false
         torrents[t].candidates.update(endpoint) {
             $0.state = .dialling

@@ -34,6 +34,7 @@ extension Swarm {
                 }
             }
             precondition(live == livePeers, "live peers")
+            precondition(halfOpen == (0..<peerRows).reduce(0) { $0 + (peers[$1].stage == .dialling ? 1 : 0) }, "half-open connections")
             for t in 0..<torrentRows where torrents[t].isLive { checkInvariants(torrent: t, askers, inFlight[Int32(t)] ?? 0) }
             for o in 0..<openRows where open[o].stage != .free { precondition(Int(open[o].pins) == pins[Int32(o)] ?? 0, "pins") }
         #endif

@@ -1,3 +1,4 @@
+import Limits
 import PeerWire
 import Primitives
 
@@ -82,6 +83,8 @@ struct PeerRow {
     var nothingAtEpoch: UInt32?
     var pinned: UnsafeMutablePointer<Int32>?
     var pinnedCount = 0
+    /// Payload bytes of its requests that were charged to the limits.
+    var charged = 0
     var wantsDisarm = false
     var disarmFor = DisarmFor.nothing
     enum DisarmFor: UInt8 { case nothing, timeout, endgame }
@@ -129,6 +132,7 @@ struct TorrentRow {
     var infoHash = InfoHash()
     var infoHashV2: SHA256Digest?
     var traits: TorrentTraits = []
+    var limits = TorrentLimits()
     var geometry: PieceGeometry?
     var metadataLength = 0
     /// The disk worker serves it now.

@@ -84,6 +84,7 @@ extension Swarm {
         }
         let request = peers[i].requests[at]
         peers[i].requests.remove(at: at)
+        settleCharge(i, length, now)
         let t = Int(peers[i].torrent), o = Int(request.open), block = Int(request.block)
         torrents[t].inFlight -= 1
         let wasShared = open[o].blocks[block].state == .shared
@@ -109,6 +110,7 @@ extension Swarm {
         peers[i].inBlock = false
         if peers[i].torrent >= 0 {
             let t = Int(peers[i].torrent)
+            downTree.charge(i, Int(length), now: now)
             torrents[t].downloaded += UInt64(length)
             torrents[t].downloadedAgain += UInt64(length)
             torrents[t].statsChanged = true
@@ -182,6 +184,7 @@ extension Swarm {
             guard let at = peers[j].requests.index(open: o, block: block) else { continue }
             peers[j].requests.remove(at: at)
             peers[j].forgiven += 1
+            refundRequest(j, open[Int(o)].blockLength(block))
             torrents[t].inFlight -= 1
             open[Int(o)].blocks[Int(block)].askers -= 1
             send(

@@ -12,14 +12,15 @@ extension Swarm {
         let t = Int(peers[i].torrent)
         guard torrents[t].isDownloading, peers[i].pausedUntil <= now else { return }
         if peers[i].isChoking, peers[i].allowedFast.isEmpty { return }
-        while peers[i].requests.count < peers[i].depth, let o = pieceToAsk(i, t, now, &effects) {
+        while peers[i].requests.count < peers[i].depth, mayAskMore(i, now), let o = pieceToAsk(i, t, now, &effects) {
             var budget = peers[i].depth - peers[i].requests.count
-            while budget > 0, let block = open[o].firstMissing() {
+            while budget > 0, mayAskMore(i, now), let block = open[o].firstMissing() {
                 ask(i, t, o, block, now, &effects)
                 budget -= 1
             }
         }
         if peers[i].requests.count < peers[i].depth { endgame(i, t, now, &effects) }
+        if downTree.isActive { settleAllowance(i, now) }
     }
 
     func ask(_ i: Int, _ t: Int, _ o: Int, _ block: UInt32, _ now: Instant, _ effects: inout EffectBuffer) {
@@ -34,6 +35,7 @@ extension Swarm {
         torrents[t].inFlight += 1
         torrents[t].statsChanged = true
         peers[i].requests.append(Request(open: Int32(o), block: block, askedAt: now))
+        chargeRequest(i, open[o].blockLength(block))
         send(
             i, .request(piece: open[o].piece, begin: block * PieceGeometry.blockLength, length: open[o].blockLength(block)), now, &effects)
     }
@@ -244,7 +246,7 @@ extension Swarm {
                 let b = open[at].blocks[Int(block)]
                 guard b.state == .asked || b.state == .shared,
                     isNear && Int(b.askers) < configuration.endgameDuplicates || isHopeless(i, t, at, block, now),
-                    peers[i].requests.index(open: Int32(at), block: block) == nil, share(t, at, block, &effects)
+                    peers[i].requests.index(open: Int32(at), block: block) == nil, mayAskMore(i, now), share(t, at, block, &effects)
                 else { continue }
                 ask(i, t, at, block, now, &effects)
             }
@@ -301,6 +303,7 @@ extension Swarm {
         torrents[t].inFlight -= 1
         torrents[t].statsChanged = true
         open[o].blocks[block].askers -= 1
+        refundRequest(i, open[o].blockLength(request.block))
         guard open[o].blocks[block].askers == 0, open[o].stage == .filling else { return }
         open[o].blocks[block].state = .missing
         open[o].unasked += 1

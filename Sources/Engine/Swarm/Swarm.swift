@@ -1,4 +1,5 @@
 import Buffers
+import Limits
 import PeerWire
 import Primitives
 
@@ -45,11 +46,16 @@ package final class Swarm {
     var starved: [Int32] = []
     var dialQueue: [Int32] = []
     var dialBudget = 0.0
+    /// Dials under way.
+    var halfOpen = 0
     var recentDials: [AddressKey: Instant] = [:]
     /// Endpoints that finished a handshake: dialling them is no attack on a third party.
     var proven: [Endpoint: Instant] = [:]
     var reputation = Reputation()
     var parkedBytes = 0
+    var limits = RateLimits()
+    var downTree = RateTree()
+    var upTree = RateTree()
 
     var lastTick = Instant.zero
     var lastSecond = Instant.zero

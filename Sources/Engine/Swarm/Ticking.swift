@@ -4,6 +4,11 @@ import Primitives
 extension Swarm {
     /// To be called about each 100 ms while anything goes on; see ``nextDeadline``.
     package func tick(now: Instant, into effects: inout EffectBuffer) {
+        if now >= nextSlice {
+            shareRates(now: now, into: &effects)
+            // Slices may come oftener than ticks, which count time in tenths of a second.
+            if hasTicked, now < lastTick + .milliseconds(100) { return }
+        }
         let elapsed = hasTicked ? max((now - lastTick).seconds, 0.001) : 0.1
         hasTicked = true
         lastTick = now
@@ -41,7 +46,7 @@ extension Swarm {
     /// When ``tick(now:into:)`` is due next.
     package var nextDeadline: Instant {
         if !hasTicked { return .zero }
-        if livePeers > 0 || !dialQueue.isEmpty { return lastTick + .milliseconds(100) }
+        if livePeers > 0 || !dialQueue.isEmpty { return min(lastTick + .milliseconds(100), nextSlice) }
         return rowOfTorrent.isEmpty ? .never : lastTick + .seconds(1)
     }
 

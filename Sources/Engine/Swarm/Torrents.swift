@@ -30,6 +30,7 @@ extension Swarm {
         torrents[t].metadataLength = spec.metadataLength
         torrents[t].have = PieceSet(none: spec.geometry?.pieceCount ?? 0)
         torrents[t].statsChanged = true
+        setTorrentBucket(t, now)
         rowOfTorrent[spec.id] = Int32(t)
         if rowOfInfoHash[spec.infoHash] == nil { rowOfInfoHash[spec.infoHash] = Int32(t) }
     }

@@ -96,6 +96,8 @@ package struct SwarmConfiguration: Sendable {
 
     package var maxGlobalPeers = 10_000
     package var maxPeersPerTorrent = 500
+    /// Dials under way at once, over all torrents.
+    package var maxHalfOpen = 500
     /// Requests outstanding to one peer, at most. 512 × 16 KiB = 8 MiB: 1 Gbit/s at 64 ms.
     package var pipelineMaxDepth = 512
     package var pipelineMinDepth = 4

@@ -97,6 +97,16 @@ package enum ControlMethods {
         package typealias Answer = SettingsAnswer
         package static let name = "settings.show"
     }
+    package enum ShowLimits: ControlMethod {
+        package typealias Parameters = Empty
+        package typealias Answer = LimitsAnswer
+        package static let name = "limits.show"
+    }
+    package enum LimitTorrent: ControlMethod {
+        package typealias Parameters = TorrentLimitParameters
+        package typealias Answer = Empty
+        package static let name = "limits.torrent"
+    }
     package enum SetSetting: ControlMethod {
         package typealias Parameters = SetSettingParameters
         package typealias Answer = Empty

@@ -18,6 +18,7 @@ extension SwarmConfiguration {
         func seconds(_ key: String) -> TimeSpan { settings.seconds(key) }
         maxGlobalPeers = settings.int("network.max_global_peers")
         maxPeersPerTorrent = settings.int("network.max_peers_per_torrent")
+        maxHalfOpen = settings.int("network.max_half_open")
         pipelineMaxDepth = settings.int("network.pipeline_max_depth")
         uploadSlots = settings.int("network.max_upload_slots")
         unchokeInterval = seconds("network.unchoke_interval")

@@ -18,6 +18,8 @@ extension PeerShell {
 
     func postReceive(_ link: Link, now: Instant) {
         guard link.state == .open || link.state == .greeting || link.state == .securing, !link.receivePosted else { return }
+        // Held back by a rate limit: the tick posts it again, and until then the window closes.
+        guard swarm.mayReceive(link.peer, now: now) else { return }
         link.receivePosted = true
         if link.inbox.isEmpty, link.state == .open {
             let armed = planAhead(link)

@@ -55,9 +55,19 @@ extension PeerShell {
         swap(&link.outbox, &link.batch.control)
         link.batch.begin(with: link.encipher, finished: link.finishedOutput)
         link.finishedOutput = 0
+        var allowance: Int?
         while !link.batch.isFull, let item = link.serves.first {
             switch locate(item) {
             case .ready(let first, let second):
+                let allowed = allowance ?? swarm.uploadAllowance(link.peer, want: link.serves.bytes(upTo: SendBatch.blockCapacity), now: now)
+                // Comes back through ``resumeUploads(now:)`` when it was given more.
+                guard allowed >= Int(item.length) else { break }
+                if allowed < .max {
+                    swarm.uploadSpent(link.peer, bytes: Int(item.length))
+                    allowance = allowed - Int(item.length)
+                } else {
+                    allowance = allowed
+                }
                 buffers.pin(first.run)
                 if let second { buffers.pin(second.run) }
                 link.batch.append(item, (first, second))
@@ -71,8 +81,16 @@ extension PeerShell {
             }
             break
         }
+        if link.serves.count == 0 { swarm.uploadIdle(link.peer) }
         guard !link.batch.isEmpty else { return }
         post(link)
+    }
+
+    /// Peers that a rate limit lets go on.
+    func resumeUploads() {
+        while let peer = swarm.takeUploadReady() {
+            if let link = link(of: peer) { markDirty(link) }
+        }
     }
 
     private func post(_ link: Link) {

@@ -163,6 +163,7 @@ package final class PeerShell: WorkerShell {
             // Room in the arena or an ended receive may have come without a read.
             wakeReadWaiters()
         }
+        resumeUploads()
         if hasRoomAgain {
             hasRoomAgain = false
             swarm.buffersReleased(now: now, into: &effects)

@@ -21,6 +21,13 @@ struct ServeQueue: ~Copyable {
     var first: Item? { count == 0 ? nil : items[head] }
     subscript(i: Int) -> Item { items[(head + i) & (capacity - 1)] }
 
+    /// Payload bytes of the first `limit` items.
+    func bytes(upTo limit: Int) -> Int {
+        var sum = 0
+        for i in 0..<min(count, limit) { sum += Int(self[i].length) }
+        return sum
+    }
+
     mutating func append(_ item: Item) {
         if count == capacity {
             let grown = UnsafeMutablePointer<Item>.allocate(capacity: capacity * 2)

@@ -1,4 +1,5 @@
 import IPC
+import Limits
 import Observe
 import Primitives
 import Swarm
@@ -17,6 +18,10 @@ extension PeerShell {
             let m = try frame.decode(PeersFound.self)
             swarm.peersFound(
                 TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, now: now, into: &effects)
+        case .peerLimits: swarm.setLimits(RateLimits(try frame.decode(PeerLimits.self)), now: now, into: &effects)
+        case .peerTorrentLimits:
+            let m = try frame.decode(PeerTorrentLimits.self)
+            swarm.setLimits(of: TorrentID(rawValue: m.torrent), TorrentLimits(m), now: now, into: &effects)
         case .metadataBlock:
             let m = try frame.decode(MetadataBlock.self)
             swarm.metadataBlock(
@@ -138,6 +143,27 @@ extension TorrentTraits {
         if flags.contains(.isPrivate) { insert(.isPrivate) }
         if flags.contains(.paused) { insert(.paused) }
         if flags.contains(.sequential) { insert(.sequential) }
+    }
+}
+
+extension RateLimits {
+    init(_ m: PeerLimits) {
+        self.init()
+        func pair(_ down: UInt64, _ up: UInt64) -> LimitPair { LimitPair(down: Int64(clamping: down), up: Int64(clamping: up)) }
+        global = pair(m.globalDown, m.globalUp)
+        perTorrent = pair(m.torrentDown, m.torrentUp)
+        perPeer = pair(m.peerDown, m.peerUp)
+        localPeers = LocalPeers(rawValue: m.localPeers) ?? .limited
+        local = pair(m.localDown, m.localUp)
+        groups = m.groups.prefix(LimitGroup.maximumCount).map { pair($0.down, $0.up) }
+        slice = .milliseconds(Int(min(max(m.sliceMilliseconds, 1), 1000)))
+    }
+}
+
+extension TorrentLimits {
+    init(_ m: PeerTorrentLimits) {
+        self.init(
+            down: m.down < 0 ? nil : m.down, up: m.up < 0 ? nil : m.up, group: Int(m.group), maxPeers: m.maxPeers == 0 ? nil : Int(m.maxPeers))
     }
 }
 

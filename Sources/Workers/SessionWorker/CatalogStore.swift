@@ -122,6 +122,9 @@ package final class CatalogStore: Sendable {
                     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
                     """)
         }
+        migrator.registerMigration("limits of torrents") { db in
+            try db.execute(sql: "ALTER TABLE torrents ADD COLUMN limits TEXT NOT NULL DEFAULT ''")
+        }
         return migrator
     }()
 

@@ -60,7 +60,7 @@ extension SessionShell {
             PeerTorrentAdd(
                 torrent: e.torrent.rawValue, infoHash: e.facts.infoHash, infoHashV2: e.facts.infoHashV2, flags: e.flags.rawValue,
                 totalLength: e.facts.totalLength, pieceLength: e.facts.pieceLength, pieceCount: e.facts.pieceCount,
-                metadataLength: e.facts.metadataLength, device: e.device, downloadLimit: 0, uploadLimit: 0))
+                metadataLength: e.facts.metadataLength, device: e.device))
     }
 
     // MARK: BEP 9

@@ -88,6 +88,11 @@ extension SessionShell {
         case ControlMethods.Resume.name: try command(from, .resume(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.Recheck.name: try command(from, .recheck(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.Announce.name: try command(from, .announce(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
+        case ControlMethods.ShowLimits.name: reply(from, limitsAnswer())
+        case ControlMethods.LimitTorrent.name:
+            let p = try ControlLine.parameters(line, as: TorrentLimitParameters.self)
+            let id = try find(p.hash)
+            try command(from, limitCommand(id, p))
         case ControlMethods.AddPeers.name:
             let p = try ControlLine.parameters(line, as: AddPeersParameters.self)
             try command(from, .addPeers(find(p.hash), endpoints(p.peers)))
@@ -187,6 +192,7 @@ extension SessionShell {
         case .set(let key, let value):
             overrides[key] = value
             settings = Self.effective(kit.settings, &overrides)
+            limitsChanged()
             finish(token, Empty())
         default: finish(token, Empty())
         }

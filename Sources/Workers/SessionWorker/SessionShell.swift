@@ -62,6 +62,9 @@ package final class SessionShell: WorkerShell {
     var diskStats: [UInt16: DiskStats] = [:]
     /// Why the last commit failed; empty while the store takes what it is given.
     var storeFault = ""
+    /// The alternative limits hold.
+    var usesAlternativeLimits = false
+    var nextSchedule = Instant.zero
     var nextProbe = Instant.never
     var isCommitting = false
     var drainDeadline: Instant?
@@ -105,6 +108,7 @@ package final class SessionShell: WorkerShell {
 
     package func edgeOpened(_ edge: Edge) {
         guard let link = Self.link(edge) else { return }
+        if case .peer(let shard) = link { sendLimits(to: shard) }
         feed(.linkOpened(link, edge.generation))
         replaying.removeAll { $0 == link }
         replaying.append(link)
@@ -175,7 +179,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), server.turn(now), drainTurn(now))
+        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), server.turn(now), drainTurn(now), scheduleTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -183,6 +187,7 @@ package final class SessionShell: WorkerShell {
     package func settingsChanged() {
         settings = Self.effective(kit.settings, &overrides)
         feed(.limits(Self.queueLimits(settings)))
+        limitsChanged()
     }
 
     // MARK: end
@@ -287,6 +292,7 @@ package final class SessionShell: WorkerShell {
                 case .peerFlags(let shard, let id, let flags): sendPeer(shard, PeerTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
                 case .peersFound(let shard, let id, let source, let peers):
                     sendPeer(shard, PeersFound(torrent: id.rawValue, source: source.rawValue, endpoints: peers))
+                case .peerLimits(let shard, let id, let limits, let group): sendTorrentLimits(shard, id, limits, group: group)
                 case .peerReplayEnd(let shard): sendPeer(shard, PeerReplayEnd())
                 case .diskAdd(let entry): sendDiskAdd(entry)
                 case .diskRemove(let device, let id, let deleteData):

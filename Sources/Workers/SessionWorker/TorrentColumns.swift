@@ -1,6 +1,7 @@
 import Catalog
 import Foundation
 import GRDB
+import Limits
 import Primitives
 
 /// A ``TorrentRecord`` as a row. Unsigned 64-bit numbers are stored by their bits: SQLite's integers are signed.
@@ -8,7 +9,7 @@ enum TorrentColumns {
     private static let names = [
         "id", "info_hash", "info_hash_v2", "has_v1", "name", "root_name", "total_length", "piece_length", "piece_count", "file_count",
         "is_private", "metadata_offset", "metadata_length", "trackers", "save_path", "moving_to", "is_paused", "is_sequential",
-        "skip_check", "was_magnet", "is_checked", "was_incomplete", "removal", "added_at", "completed_at", "peers",
+        "skip_check", "was_magnet", "is_checked", "was_incomplete", "removal", "added_at", "completed_at", "peers", "limits",
     ]
     private static let counterNames = [
         "downloaded", "downloaded_again", "uploaded", "generation", "mark_downloaded", "mark_downloaded_again", "mark_uploaded",
@@ -33,7 +34,7 @@ enum TorrentColumns {
             Int64(f.pieceLength), Int64(f.pieceCount), Int64(f.fileCount), f.isPrivate, Int64(f.metadataOffset), Int64(f.metadataLength),
             text(f.trackers), r.savePath, r.movingTo, r.isPaused, r.isSequential, r.skipCheck, r.wasMagnet, r.isChecked, r.wasIncomplete,
             Int64(r.removal.rawValue), Int64(bitPattern: r.addedAt), Int64(bitPattern: r.completedAt),
-            r.peers.map(\.description).joined(separator: "\n"),
+            r.peers.map(\.description).joined(separator: "\n"), text(r.limits, r.limitGroup),
         ]
     }
     static func arguments(_ id: TorrentID, _ c: LifeCounters) -> StatementArguments {
@@ -71,16 +72,36 @@ enum TorrentColumns {
         record.removal = removal
         record.completedAt = UInt64(bitPattern: row[24])
         record.peers = (row[25] as String).split(separator: "\n").compactMap { Endpoint($0) }
-        if let downloaded = row[26] as Int64? {
+        (record.limits, record.limitGroup) = limits(row["limits"])
+        if let downloaded = row["downloaded"] as Int64? {
             record.counters = LifeCounters(
                 total: TransferCounters(
-                    downloaded: UInt64(bitPattern: downloaded), downloadedAgain: UInt64(bitPattern: row[27]), uploaded: UInt64(bitPattern: row[28])),
-                generation: UInt32(truncatingIfNeeded: row[29] as Int64),
+                    downloaded: UInt64(bitPattern: downloaded), downloadedAgain: UInt64(bitPattern: row["downloaded_again"]),
+                    uploaded: UInt64(bitPattern: row["uploaded"])),
+                generation: UInt32(truncatingIfNeeded: row["generation"] as Int64),
                 mark: TransferCounters(
-                    downloaded: UInt64(bitPattern: row[30]), downloadedAgain: UInt64(bitPattern: row[31]), uploaded: UInt64(bitPattern: row[32])),
+                    downloaded: UInt64(bitPattern: row["mark_downloaded"]), downloadedAgain: UInt64(bitPattern: row["mark_downloaded_again"]),
+                    uploaded: UInt64(bitPattern: row["mark_uploaded"])),
                 sameRun: sameRun)
         }
         return record
+    }
+
+    /// "down up maxPeers group", "-" for what is not set; empty for a torrent without limits of its own.
+    static func text(_ limits: TorrentLimits, _ group: String) -> String {
+        guard limits != TorrentLimits() || !group.isEmpty else { return "" }
+        func word(_ n: (some BinaryInteger)?) -> String { n.map { "\($0)" } ?? "-" }
+        return "\(word(limits.down)) \(word(limits.up)) \(word(limits.maxPeers)) \(group.isEmpty ? "-" : group)"
+    }
+    /// No limits for anything that ``text(_:_:)`` does not write.
+    static func limits(_ text: String) -> (TorrentLimits, group: String) {
+        let words = text.split(separator: " ")
+        guard words.count == 4 else { return (TorrentLimits(), "") }
+        return (
+            TorrentLimits(
+                down: Int64(words[0]).map { max($0, 0) }, up: Int64(words[1]).map { max($0, 0) }, maxPeers: Int(words[2]).map { max($0, 1) }),
+            words[3] == "-" ? "" : String(words[3])
+        )
     }
 
     private static func bits(_ n: UInt64) -> Int64 { Int64(bitPattern: n) }

@@ -247,6 +247,8 @@ final class MiniSwarm {
     private func arrive(_ link: Int, _ end: Int, _ wire: Wire) {
         let n = links[link].ends[end].node, node = nodes[n]
         guard let p = links[link].ends[end].handle else { return }
+        // Held back by a rate limit: it stays in the kernel's buffer.
+        if case .block = wire, !node.swarm.mayReceive(p, now: now) { return schedule(.milliseconds(50), .arrive(link: link, end: end, wire)) }
         disarm(n, p)
         switch wire {
         case .handshake(let handshake): node.swarm.handshakeReceived(p, handshake, now: now, into: &node.effects)

@@ -39,6 +39,8 @@ package struct SimScenario: Sendable {
     package var rechecks = 0
     package var removals = 0
     package var removalsWithData = 0
+    /// New limits for some node's torrent.
+    package var limits = 0
     /// Node 0 goes for good once another honest node is complete.
     package var seedLeaves = false
     package var endgameDuplicates = 2
@@ -83,6 +85,7 @@ package struct SimScenario: Sendable {
         } else {
             removalsWithData = r.chance(0.15) ? 1 : 0
         }
+        limits = r.chance(0.4) ? 1 + r.below(4) : 0
     }
 
     /// A quiet network and one kind of death: how many bytes that costs can be said exactly.

@@ -2,6 +2,7 @@ import BlockArena
 import Buffers
 import ByteCodec
 import Catalog
+import Limits
 import PeerWire
 import Pieces
 import Primitives
@@ -95,6 +96,7 @@ package final class SimShard {
     func flags(_ id: TorrentID, _ flags: WorkerFlags) {
         swarm.setTraits(id, flags.contains(.paused) ? .paused : [], now: now, into: &effects)
     }
+    func limit(_ id: TorrentID, _ limits: TorrentLimits) { swarm.setLimits(of: id, limits, now: now, into: &effects) }
     func remove(_ id: TorrentID) {
         guard known.remove(id) != nil else { return }
         readable.remove(id)
@@ -246,6 +248,11 @@ package final class SimShard {
             }
             switch buffers.find(torrent: w.torrent, piece: w.piece, block: w.begin / 16384) {
             case .hit(_, let slot):
+                guard swarm.uploadAllowance(w.peer, want: Int(w.length), now: now) >= Int(w.length) else {
+                    i += 1
+                    continue
+                }
+                swarm.uploadSpent(w.peer, bytes: Int(w.length))
                 waiting.remove(at: i)
                 var bytes = Array(arena.memory[arena.range(slot, Int(w.length))])
                 blocksSent += 1

@@ -1,4 +1,5 @@
 import Catalog
+import Limits
 import Primitives
 
 /// What a node's user wants, asked again each 300 ms until it is so: a session worker that is down is no reason to give up.
@@ -49,6 +50,15 @@ extension SimWorld {
                 guard let id = world.nodes[n].torrent else { return }
                 world.mark(.rechecked)
                 world.toSession(n) { _ in .command(token: 0, .recheck(id)) }
+            }
+        }
+        for _ in 0..<scenario.limits {
+            let n = random.below(scenario.nodes)
+            let limits = TorrentLimits(down: Int64(30_000 + random.below(500_000)), up: random.chance(0.5) ? Int64(30_000 + random.below(500_000)) : nil)
+            at(someTime()) { world in
+                guard let id = world.nodes[n].torrent else { return }
+                world.mark(.limited)
+                world.toSession(n) { _ in .command(token: 0, .limit(id, limits, group: "")) }
             }
         }
         for i in 0..<scenario.removals + scenario.removalsWithData {

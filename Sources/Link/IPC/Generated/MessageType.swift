@@ -32,6 +32,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case peerReplayEnd = 0x020c
     case listenPort = 0x020d
     case peerFault = 0x020e
+    case peerLimits = 0x0264
+    case peerTorrentLimits = 0x0265
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303

@@ -113,7 +113,7 @@ package struct PeerDetails: IPCStruct, Equatable {
 
 package struct PeerTorrentAdd: IPCMessage, Equatable {
     package static var type: MessageType { .peerTorrentAdd }
-    package static var fixedSize: Int { 98 }
+    package static var fixedSize: Int { 82 }
     package var torrent: UInt32
     package var infoHash: SHA1Digest
     package var infoHashV2: SHA256Digest  // zero if none
@@ -123,9 +123,7 @@ package struct PeerTorrentAdd: IPCMessage, Equatable {
     package var pieceCount: UInt32
     package var metadataLength: UInt32  // bytes of the info dictionary, 0 while unknown
     package var device: UInt16  // disk worker that serves it
-    package var downloadLimit: UInt64  // bytes per second, 0 none
-    package var uploadLimit: UInt64
-    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, metadataLength: UInt32, device: UInt16, downloadLimit: UInt64, uploadLimit: UInt64) {
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, metadataLength: UInt32, device: UInt16) {
         self.torrent = torrent
         self.infoHash = infoHash
         self.infoHashV2 = infoHashV2
@@ -135,8 +133,6 @@ package struct PeerTorrentAdd: IPCMessage, Equatable {
         self.pieceCount = pieceCount
         self.metadataLength = metadataLength
         self.device = device
-        self.downloadLimit = downloadLimit
-        self.uploadLimit = uploadLimit
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -148,8 +144,6 @@ package struct PeerTorrentAdd: IPCMessage, Equatable {
         w.u32(pieceCount)
         w.u32(metadataLength)
         w.u16(device)
-        w.u64(downloadLimit)
-        w.u64(uploadLimit)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -161,8 +155,6 @@ package struct PeerTorrentAdd: IPCMessage, Equatable {
         pieceCount = try r.u32()
         metadataLength = try r.u32()
         device = try r.u16()
-        downloadLimit = try r.u64()
-        uploadLimit = try r.u64()
     }
 }
 
@@ -424,5 +416,115 @@ package struct PeerFault: IPCMessage, Equatable {
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
         message = try r.string()
+    }
+}
+
+/// Bytes per second; 0: no limit.
+package struct RatePair: IPCStruct, Equatable {
+    package static var fixedSize: Int { 16 }
+    package var down: UInt64
+    package var up: UInt64
+    package init(down: UInt64, up: UInt64) {
+        self.down = down
+        self.up = up
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u64(down)
+        w.u64(up)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        down = try r.u64()
+        up = try r.u64()
+    }
+}
+
+/// The limits that hold now, this shard's part of them. First after a new edge, and on every change. Rates are bytes per second; 0: no limit.
+package struct PeerLimits: IPCMessage, Equatable {
+    package static var type: MessageType { .peerLimits }
+    package static var fixedSize: Int { 77 }
+    package var globalDown: UInt64
+    package var globalUp: UInt64
+    package var torrentDown: UInt64  // for each torrent without its own
+    package var torrentUp: UInt64
+    package var peerDown: UInt64
+    package var peerUp: UInt64
+    package var localPeers: UInt8  // peers of local networks: 0 limited as all, 1 exempt, 2 under the local rates alone
+    package var localDown: UInt64
+    package var localUp: UInt64
+    package var groups: [RatePair]  // group 1, 2, …; at most 64
+    package var sliceMilliseconds: UInt32  // 1 ... 1000
+    package init(globalDown: UInt64, globalUp: UInt64, torrentDown: UInt64, torrentUp: UInt64, peerDown: UInt64, peerUp: UInt64, localPeers: UInt8, localDown: UInt64, localUp: UInt64, groups: [RatePair] = [], sliceMilliseconds: UInt32) {
+        self.globalDown = globalDown
+        self.globalUp = globalUp
+        self.torrentDown = torrentDown
+        self.torrentUp = torrentUp
+        self.peerDown = peerDown
+        self.peerUp = peerUp
+        self.localPeers = localPeers
+        self.localDown = localDown
+        self.localUp = localUp
+        self.groups = groups
+        self.sliceMilliseconds = sliceMilliseconds
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u64(globalDown)
+        w.u64(globalUp)
+        w.u64(torrentDown)
+        w.u64(torrentUp)
+        w.u64(peerDown)
+        w.u64(peerUp)
+        w.u8(localPeers)
+        w.u64(localDown)
+        w.u64(localUp)
+        tail.reserve(&w, count: groups.count)
+        w.u32(sliceMilliseconds)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, groups)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        globalDown = try r.u64()
+        globalUp = try r.u64()
+        torrentDown = try r.u64()
+        torrentUp = try r.u64()
+        peerDown = try r.u64()
+        peerUp = try r.u64()
+        localPeers = try r.u8()
+        localDown = try r.u64()
+        localUp = try r.u64()
+        groups = try r.structs()
+        sliceMilliseconds = try r.u32()
+    }
+}
+
+/// After the PeerTorrentAdd of a torrent with limits of its own, and when they change.
+package struct PeerTorrentLimits: IPCMessage, Equatable {
+    package static var type: MessageType { .peerTorrentLimits }
+    package static var fixedSize: Int { 28 }
+    package var torrent: UInt32
+    package var down: Int64  // bytes per second; 0: none; -1: perTorrent of PeerLimits
+    package var up: Int64
+    package var group: UInt32  // from 1; 0: in none
+    package var maxPeers: UInt32  // connections; 0: network.max_peers_per_torrent
+    package init(torrent: UInt32, down: Int64, up: Int64, group: UInt32, maxPeers: UInt32) {
+        self.torrent = torrent
+        self.down = down
+        self.up = up
+        self.group = group
+        self.maxPeers = maxPeers
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.i64(down)
+        w.i64(up)
+        w.u32(group)
+        w.u32(maxPeers)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        down = try r.i64()
+        up = try r.i64()
+        group = try r.u32()
+        maxPeers = try r.u32()
     }
 }

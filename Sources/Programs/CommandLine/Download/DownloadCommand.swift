@@ -25,6 +25,8 @@ struct DownloadCommand: ParsableCommand {
     @Flag(name: .long, help: "Do not use the DHT.") var noDht = false
     @Flag(name: .long, help: "Do not exchange peers with peers.") var noPex = false
     @Flag(name: .long, help: "Do not look for peers on the local network.") var noLsd = false
+    @Option(name: .long, help: ArgumentHelp("Download limit, as 500K or 1.5M bytes a second.", valueName: "rate")) var downLimit: RateText?
+    @Option(name: .long, help: ArgumentHelp("Upload limit.", valueName: "rate")) var upLimit: RateText?
     @Flag(name: .long, help: "Download the pieces in order.") var sequential = false
     @Flag(name: .long, help: "Believe that all data is there, without hashing it.") var skipCheck = false
     @Option(name: .long, help: ArgumentHelp("A setting, as in the configuration file; may be repeated.", valueName: "key=value"))
@@ -48,6 +50,8 @@ struct DownloadCommand: ParsableCommand {
     func environment() throws -> [(String, String)] {
         var out: [(String, String)] = []
         if listen == nil { out.append(("CCBT_NETWORK_LISTEN_PORT", "0")) }
+        if let downLimit { out.append(("CCBT_LIMITS_GLOBAL_DOWN_KIB", "\(downLimit.kib)")) }
+        if let upLimit { out.append(("CCBT_LIMITS_GLOBAL_UP_KIB", "\(upLimit.kib)")) }
         if noDht { out.append(("CCBT_DISCOVERY_ENABLE_DHT", "false")) }
         if noPex { out.append(("CCBT_DISCOVERY_ENABLE_PEX", "false")) }
         if noLsd { out.append(("CCBT_DISCOVERY_ENABLE_LSD", "false")) }
