@@ -11,7 +11,7 @@ import TrackerWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, tracker, control, ipc, encryption
+    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -21,6 +21,7 @@ enum FuzzTarget: String, CaseIterable {
         case .peerMessages: MessageParser.fuzz(bytes)
         case .extendedHandshake: ExtendedHandshake.fuzz(bytes)
         case .metadata: MetadataMessage.fuzz(bytes)
+        case .exchange: PexMessage.fuzz(bytes)
         case .tracker: exerciseTrackerWire(bytes)
         case .control: controlLines(bytes)
         case .ipc: frames(bytes)
@@ -70,6 +71,7 @@ enum FuzzTarget: String, CaseIterable {
         RestartWorker.self, ReloadConfiguration.self, PeerTorrentAdd.self, PeerTorrentRemove.self,
         PeerTorrentFlags.self, PeersFound.self, MetadataBlockWanted.self, MetadataBlock.self, MetadataFound.self,
         PeerStats.self, PeerListWanted.self, PeerList.self, MorePeersWanted.self, PeerReplayEnd.self,
+        PeerBanned.self, PeerBans.self, PeerBanLifted.self, ExternalAddress.self,
         ListenPort.self, PeerFault.self, DiskTorrentAdd.self, DiskTorrentRemove.self, DiskTorrentMove.self,
         DiskTorrentRecheck.self, DiskTorrentFlags.self, DiskReplayEnd.self, DiskTorrentState.self, Durable.self,
         Undurable.self, DiskRemoved.self, DiskMoved.self, DiskStats.self, DiskFileProgressWanted.self,

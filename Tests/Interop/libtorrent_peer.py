@@ -21,11 +21,13 @@ everyone.add_rule('0.0.0.0', '255.255.255.255', 1 << lt.session.global_peer_clas
 session.set_peer_class_filter(everyone)
 
 
-def add(torrent, folder, skip_check=False):
+def add(torrent, folder, skip_check=False, pex=False, priorities=None, super_seeding=False):
     p = lt.load_torrent_file(torrent)
     p.save_path = folder
     p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-    p.flags |= lt.torrent_flags.disable_pex
+    if not pex: p.flags |= lt.torrent_flags.disable_pex
+    if priorities is not None: p.file_priorities = priorities
+    if super_seeding: p.flags |= lt.torrent_flags.super_seeding
     if skip_check: p.flags |= lt.torrent_flags.seed_mode
     handles.append(session.add_torrent(p))
 
@@ -37,7 +39,9 @@ def stat(n=0):
 
 
 def peers(n=0):
-    return [{'ip': p.ip[0], 'port': p.ip[1], 'up': p.total_upload, 'client': p.client.decode(errors='replace')}
+    return [{'ip': p.ip[0], 'port': p.ip[1], 'up': p.total_upload, 'client': p.client.decode(errors='replace'),
+             'pex': bool(p.source & lt.peer_info.pex), 'have': sum(p.pieces), 'seed': bool(p.flags & lt.peer_info.seed),
+             'upload_only': bool(p.flags & lt.peer_info.upload_only), 'handshaken': not p.flags & (lt.peer_info.handshake | lt.peer_info.connecting)}
             for p in handles[n].get_peer_info()]
 
 

@@ -30,13 +30,17 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (MetadataFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
     (PeerStats(torrents: [TorrentStats(torrent: 1, downloaded: 2, downloadedAgain: 3, uploaded: 4, downRate: 5, upRate: 6, peers: 7, seeds: 8, inFlight: 9), TorrentStats(torrent: 10, downloaded: 11, downloadedAgain: 12, uploaded: 13, downRate: 14, upRate: 15, peers: 16, seeds: 17, inFlight: 18)]), "08000a0000000200000001000000020000000000000003000000000000000400000000000000050000000000000006000000000000000700000008000000090000000a0000000b000000000000000c000000000000000d000000000000000e000000000000000f00000000000000100000001100000012000000"),
     (PeerListWanted(torrent: 1), "040001000000"),
-    (PeerList(torrent: 1, peers: [PeerDetails(endpoint: Endpoint(ipv4: 0x7f000002, port: 1002), peerID: SHA1Digest([UInt8](repeating: 3, count: 20))!, client: "text client", source: 4, flags: 5, downRate: 6, upRate: 7, downloaded: 8, uploaded: 9, havePieces: 10, inFlight: 11, queued: 12), PeerDetails(endpoint: Endpoint(ipv4: 0x7f00000d, port: 1013), peerID: SHA1Digest([UInt8](repeating: 14, count: 20))!, client: "text client", source: 15, flags: 16, downRate: 17, upRate: 18, downloaded: 19, uploaded: 20, havePieces: 21, inFlight: 22, queued: 23)]), "0c00010000000e0000000200000000000000000000000000ffff7f00000203ea0303030303030303030303030303030303030303cc0000000b000000040500000006000000000000000700000000000000080000000000000009000000000000000a0000000b0000000c00000000000000000000000000ffff7f00000d03f50e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0ed70000000b0000000f1000000011000000000000001200000000000000130000000000000014000000000000001500000016000000170000007465787420636c69656e747465787420636c69656e74"),
+    (PeerList(torrent: 1, peers: [PeerDetails(endpoint: Endpoint(ipv4: 0x7f000002, port: 1002), peerID: SHA1Digest([UInt8](repeating: 3, count: 20))!, client: "text client", source: 4, flags: 5, downRate: 6, upRate: 7, downloaded: 8, uploaded: 9, havePieces: 10, inFlight: 11, queued: 12, score: 13), PeerDetails(endpoint: Endpoint(ipv4: 0x7f00000e, port: 1014), peerID: SHA1Digest([UInt8](repeating: 15, count: 20))!, client: "text client", source: 16, flags: 17, downRate: 18, upRate: 19, downloaded: 20, uploaded: 21, havePieces: 22, inFlight: 23, queued: 24, score: 25)]), "0c00010000000e0000000200000000000000000000000000ffff7f00000203ea0303030303030303030303030303030303030303d40000000b000000040500000006000000000000000700000000000000080000000000000009000000000000000a0000000b0000000c0000000d00000000000000000000000000ffff7f00000e03f60f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0fdf0000000b00000010110000001200000000000000130000000000000014000000000000001500000000000000160000001700000018000000190000007465787420636c69656e747465787420636c69656e74"),
     (MorePeersWanted(torrent: 1), "040001000000"),
     (PeerReplayEnd(), "0000"),
     (ListenPort(port: 1), "02000100"),
     (PeerFault(torrent: 1, message: "text message"), "0c00010000000e0000000c00000074657874206d657373616765"),
     (PeerLimits(globalDown: 1, globalUp: 2, torrentDown: 3, torrentUp: 4, peerDown: 5, peerUp: 6, localPeers: 7, localDown: 8, localUp: 9, groups: [RatePair(down: 10, up: 11), RatePair(down: 12, up: 13)], sliceMilliseconds: 14), "4d0001000000000000000200000000000000030000000000000004000000000000000500000000000000060000000000000007080000000000000009000000000000004f000000020000000e0000000a000000000000000b000000000000000c000000000000000d00000000000000"),
     (PeerTorrentLimits(torrent: 1, down: 2, up: 3, group: 4, maxPeers: 5), "1c0001000000020000000000000003000000000000000400000005000000"),
+    (PeerBanned(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), reason: 2, seconds: 3), "170000000000000000000000ffff7f00000103e90203000000"),
+    (PeerBans(bans: [Ban(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), reason: 2, seconds: 3), Ban(endpoint: Endpoint(ipv4: 0x7f000004, port: 1004), reason: 5, seconds: 6)]), "08000a0000000200000000000000000000000000ffff7f00000103e9020300000000000000000000000000ffff7f00000403ec0506000000"),
+    (PeerBanLifted(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001)), "120000000000000000000000ffff7f00000103e9"),
+    (ExternalAddress(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), votes: 2), "160000000000000000000000ffff7f00000103e902000000"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
@@ -105,6 +109,10 @@ extension ListenPort: GoldenMessage {}
 extension PeerFault: GoldenMessage {}
 extension PeerLimits: GoldenMessage {}
 extension PeerTorrentLimits: GoldenMessage {}
+extension PeerBanned: GoldenMessage {}
+extension PeerBans: GoldenMessage {}
+extension PeerBanLifted: GoldenMessage {}
+extension ExternalAddress: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}

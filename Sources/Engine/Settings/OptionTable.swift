@@ -84,7 +84,7 @@ package enum OptionTable {
         absent("discovery.enable_dht", "the DHT (BEP 5)"),
         // One number to forward in a router, and the one that uTP and the PORT message of BEP 5 name.
         integer("discovery.dht_port", 0, 0...65535, "UDP port of the DHT; 0: the number of network.listen_port"),
-        absent("discovery.enable_pex", "peer exchange (BEP 11)"),
+        option("discovery.enable_pex", .boolean, .boolean(true), "peers tell each other of peers (BEP 11); private torrents never do"),
         absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
     ]
 

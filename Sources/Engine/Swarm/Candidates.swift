@@ -1,3 +1,4 @@
+import PeerWire
 import Primitives
 
 /// An address that a torrent's swarm was said to be at.
@@ -13,6 +14,10 @@ struct Candidate {
     /// Encrypted where the first attempt is plain, or the reverse: since that failed.
     var usesOtherWay = false
     var nextTry = Instant.zero
+    /// Canonical priority (BEP 40): decides among equals.
+    var priority: UInt32 = 0
+    /// What ut_pex said of it.
+    var flags: PexMessage.Flags = []
 }
 
 /// The addresses of one torrent. Bounded by its owner's limit; takes no memory while empty. Linear: used per dial and per
@@ -25,10 +30,16 @@ struct Candidates {
 
     func index(of endpoint: Endpoint) -> Int? { list.firstIndex { $0.endpoint == endpoint } }
 
-    /// False when it is known already, or there is no room. A manual one makes room.
-    mutating func add(_ endpoint: Endpoint, origin: PeerOrigin, limit: Int) -> Bool {
+    /// Of addresses that other peers named, and no tracker, at most half of the room.
+    private(set) var hearsay = 0
+
+    /// False when it is known already, or there is no room. A manual one makes room, and one of a tracker does in the
+    /// place of hearsay.
+    @discardableResult
+    mutating func add(_ endpoint: Endpoint, origin: PeerOrigin, priority: UInt32 = 0, flags: PexMessage.Flags = [], limit: Int) -> Bool {
         if let i = index(of: endpoint) {
             if origin == .manual, list[i].state == .idle {
+                if list[i].origin.isHearsay { hearsay -= 1 }
                 list[i].origin = .manual
                 list[i].failures = 0
                 list[i].nextTry = .zero
@@ -36,12 +47,18 @@ struct Candidates {
             }
             return false
         }
+        if origin.isHearsay, hearsay >= limit / 2 { return false }
         if list.count >= limit {
-            guard origin == .manual || origin == .incoming, let victim = list.firstIndex(where: { $0.state == .idle && !$0.isProven })
-            else { return false }
-            list.remove(at: victim)
+            let victim =
+                origin.isHearsay
+                ? nil
+                : list.firstIndex { $0.state == .idle && !$0.isProven && $0.origin.isHearsay }
+                    ?? (origin == .manual || origin == .incoming ? list.firstIndex { $0.state == .idle && !$0.isProven } : nil)
+            guard let victim else { return false }
+            remove(at: victim)
         }
-        list.append(Candidate(endpoint: endpoint, origin: origin))
+        list.append(Candidate(endpoint: endpoint, origin: origin, isSeed: flags.contains(.isSeed), priority: priority, flags: flags))
+        if origin.isHearsay { hearsay += 1 }
         return true
     }
 
@@ -49,26 +66,39 @@ struct Candidates {
         if let i = index(of: endpoint) { body(&list[i]) }
     }
     mutating func remove(_ endpoint: Endpoint) {
-        if let i = index(of: endpoint) { list.remove(at: i) }
+        if let i = index(of: endpoint) { remove(at: i) }
+    }
+    private mutating func remove(at i: Int) {
+        if list[i].origin.isHearsay { hearsay -= 1 }
+        list.remove(at: i)
+    }
+    /// Our own address changed, and with it every priority.
+    mutating func rank(_ priority: (Endpoint) -> UInt32) {
+        for i in list.indices { list[i].priority = priority(list[i].endpoint) }
     }
 
-    /// The best idle address that is due: asked for by the user, then proven ones, then the rest in order of
-    /// arrival. `soonest` is when another could be due.
+    /// The best idle address that is due: asked for by the user, then proven ones, then those that have not failed, the
+    /// highest canonical priority first (BEP 40). `soonest` is when another could be due.
     func best(now: Instant, skipSeeds: Bool, allowed: (Candidate) -> Bool) -> (choice: Endpoint?, soonest: Instant) {
-        var best: Int?, bestScore = -1, soonest = Instant.never
+        var best: Int?, bestScore = -1, bestPriority: UInt32 = 0, soonest = Instant.never
         for (i, c) in list.enumerated() where c.state == .idle && !(skipSeeds && c.isSeed) {
             guard c.nextTry <= now else {
                 soonest = min(soonest, c.nextTry)
                 continue
             }
             let score = c.origin == .manual ? 3 : c.isProven ? 2 : c.failures == 0 ? 1 : 0
-            guard score > bestScore else { continue }
+            guard score > bestScore || score == bestScore && c.priority > bestPriority else { continue }
             guard allowed(c) else {
                 soonest = min(soonest, now + .seconds(1))
                 continue
             }
-            (best, bestScore) = (i, score)
+            (best, bestScore, bestPriority) = (i, score, c.priority)
         }
         return (best.map { list[$0].endpoint }, soonest)
     }
+}
+
+extension PeerOrigin {
+    /// Another peer, or anybody in the DHT, says so.
+    var isHearsay: Bool { self == .pex || self == .dht || self == .lsd }
 }

@@ -103,6 +103,11 @@ extension Swarm {
         guard peers[i].stage != .closing, peers[i].stage != .free else { return }
         let t = peers[i].torrent
         peers[i].closeReason = reason
+        // Before the handshake it may be another protocol, or an encryption that we do not take; and who was dialled is not to
+        // blame for a silence.
+        if let violation = reason.violation, violation == .slowHandshake ? peers[i].isIncoming : peers[i].stage == .open {
+            punish(AddressKey(peers[i].endpoint), violation, now, &effects)
+        }
         detach(i, now, &effects)
         peers[i].stage = .closing
         effects.append(.close(handle(i), reason))
@@ -136,7 +141,7 @@ extension Swarm {
                 torrents[t].peers[peers[i].place] = UInt32(last)
                 peers[last].place = peers[i].place
             }
-            torrents[t].statsChanged = true
+            noteChange(t)
             if peers[i].isSeed {
                 torrents[t].seeds -= 1
             } else if let picker = torrents[t].picker {
@@ -144,6 +149,7 @@ extension Swarm {
             }
             ensurePicker(t)
             torrents[t].metadata?.forget(handle(i))
+            unlistForExchange(i, t)
         default: break
         }
         settleCandidate(i, t, now)
@@ -220,7 +226,9 @@ extension Swarm {
             guard handshake.infoHash == torrents[t].infoHash else { return close(i, .unknownTorrent, now, &effects) }
             proven[peers[i].endpoint] = now
         }
-        guard torrents[t].peers.count < peerLimit(t) else { return close(i, .tooManyPeers, now, &effects) }
+        if torrents[t].peers.count >= peerLimit(t), !makeRoom(t, for: i, now, &effects) {
+            return close(i, .tooManyPeers, now, &effects)
+        }
         guard resolveDuplicate(i, t, now, &effects) else { return close(i, .duplicate, now, &effects) }
 
         peers[i].fast = handshake.supportsFast
@@ -234,7 +242,8 @@ extension Swarm {
         peers[i].place = torrents[t].peers.count
         torrents[t].peers.append(UInt32(i))
         attachToLimits(i, t, now)
-        torrents[t].statsChanged = true
+        wake(t)
+        noteChange(t)
         ensurePicker(t)
         if let listens = peers[i].listens {
             torrents[t].candidates.update(listens) {
@@ -245,7 +254,7 @@ extension Swarm {
 
         if peers[i].isIncoming { send(i, .handshake(torrents[t].infoHash), now, &effects) }
         sendPieces(i, t, now, &effects)
-        if peers[i].extensions { sendExtendedHandshake(i, t, now, &effects) }
+        if peers[i].extensions { sendExtendedHandshake(i, t, now, &effects) } else { listForExchange(i, t) }
     }
 
     /// BEP 6: exactly one of haveAll, haveNone, bitfield, right after the handshake.
@@ -260,11 +269,13 @@ extension Swarm {
         }
     }
 
-    private func sendExtendedHandshake(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+    func sendExtendedHandshake(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let ours = ExtendedHandshake(
-            metadataID: ExtendedHandshake.ourMetadataID, port: configuration.listenPort == 0 ? nil : configuration.listenPort,
+            metadataID: ExtendedHandshake.ourMetadataID, pexID: exchangesPeers(t) ? ExtendedHandshake.ourPexID : nil,
+            dontHaveID: ExtendedHandshake.ourDontHaveID, uploadOnlyID: ExtendedHandshake.ourUploadOnlyID, prefersEncryption: configuration.dialsEncryptedFirst,
+            port: configuration.listenPort == 0 ? nil : configuration.listenPort,
             client: configuration.clientName, requestQueue: configuration.maxQueuedRequestsPerPeer,
-            metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: torrents[t].isComplete,
+            metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: torrents[t].isFinished,
             yourAddress: peers[i].endpoint)
         send(i, .extended(id: 0, payload: effects.keep(ours.encode())), now, &effects)
     }
@@ -286,7 +297,7 @@ extension Swarm {
 
     /// Ours and theirs are complete, or theirs wants nothing: no byte will ever flow.
     func closeIfBothSeeds(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard peers[i].stage == .open, torrents[Int(peers[i].torrent)].isComplete, peers[i].isSeed || peers[i].uploadOnly else { return }
+        guard peers[i].stage == .open, torrents[Int(peers[i].torrent)].isFinished, peers[i].isSeed || peers[i].uploadOnly else { return }
         close(i, .bothSeeds, now, &effects)
     }
 }

@@ -1,3 +1,4 @@
+import PeerWire
 import Primitives
 
 /// Whom to dial, and how fast: at most 30 a second in all, one a minute to an address that never proved to be a peer (a
@@ -16,6 +17,7 @@ extension Swarm {
         while dialBudget >= 1, looks > 0, livePeers < configuration.maxGlobalPeers, halfOpen < configuration.maxHalfOpen {
             looks -= 1
             let t = Int(dialQueue.removeFirst())
+            visitedRows += 1
             torrents[t].inDialQueue = false
             guard torrents[t].isOpenToPeers, !torrents[t].candidates.isEmpty else { continue }
             // Stays in the queue while anybody could become due.
@@ -32,6 +34,18 @@ extension Swarm {
                 wantDials(t)
             }
         }
+    }
+
+    /// True when it is one to try that was not known.
+    @discardableResult
+    func addCandidate(_ t: Int, _ endpoint: Endpoint, _ origin: PeerOrigin, flags: PexMessage.Flags = [], limit: Int) -> Bool {
+        torrents[t].candidates.add(endpoint, origin: origin, priority: priority(of: endpoint), flags: flags, limit: limit)
+    }
+    /// BEP 40. Our own address is what peers say it is, the port where we listen.
+    func priority(of peer: Endpoint) -> UInt32 {
+        var ours = addressVote.winner(for: peer) ?? Endpoint(ipv4: 0, port: 0)
+        ours.port = configuration.listenPort
+        return PeerPriority.of(ours, peer)
     }
 
     private func mayDial(_ c: Candidate, _ now: Instant) -> Bool {
@@ -70,7 +84,7 @@ extension Swarm {
 
     /// Few peers and nobody to dial: ask for more, once a minute at most.
     func askForPeers(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard torrents[t].isOpenToPeers, !torrents[t].isComplete, torrents[t].peers.count + torrents[t].dialling < 20,
+        guard torrents[t].isOpenToPeers, !torrents[t].isFinished, torrents[t].peers.count + torrents[t].dialling < 20,
             now - torrents[t].lastMoreWanted >= .minutes(1), !torrents[t].candidates.list.contains(where: { $0.state == .idle && $0.nextTry <= now })
         else { return }
         torrents[t].lastMoreWanted = now

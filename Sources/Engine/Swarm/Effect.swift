@@ -41,10 +41,12 @@ package enum Effect: Hashable, Sendable {
 
     /// A run was taken from `Buffers` for a piece: enter it into the block table.
     case bufferOpened(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, slotCount: Int, length: UInt32)
+    /// A run came back from the disk worker with all its blocks in it: enter it as it is, none of them is to be asked for again.
+    case bufferKept(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, slotCount: Int, length: UInt32)
     /// The run was given back to `Buffers` already: clear its entry of the block table.
     case bufferDiscarded(firstSlot: SlotIndex)
     /// Every block is in: hand the run to the disk worker. Comes again for the same run after a failed write, when the
-    /// disk is ready: in between `bufferOpened` came again too, and the run is `filling` in `Buffers`.
+    /// disk is ready: in between came `bufferKept`, and the run is `filling` in `Buffers`.
     case storePiece(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, length: UInt32)
 
     /// The whole info dictionary, its hash checked.
@@ -52,6 +54,11 @@ package enum Effect: Hashable, Sendable {
     /// Answer with ``Swarm/metadataBlock(_:torrent:block:bytes:now:into:)``.
     case metadataBlockWanted(torrent: TorrentID, block: UInt32, PeerHandle)
     case morePeersWanted(torrent: TorrentID)
+
+    /// The address was banned just now. Port 0 unless it is a loopback address; an IPv6 address stands for its /64.
+    case banned(Endpoint, Violation, TimeSpan)
+    /// Peers see us at this address (port 0).
+    case externalAddress(Endpoint, votes: Int)
 }
 
 /// The effects of one or more events, in order. Keeps its storage: no allocation in steady state.

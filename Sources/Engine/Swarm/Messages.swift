@@ -10,6 +10,9 @@ extension Swarm {
         guard let i = row(p), peers[i].stage == .open else { return }
         peers[i].lastReceived = now
         let t = Int(peers[i].torrent)
+        if let kind = FloodKind(message) {
+            guard admits(kind, i, now) else { return flooded(i, now, &effects) }
+        }
         switch message {
         case .keepAlive: useless(i, now, &effects)
         case .choke: chokedBy(i, t, now, &effects)
@@ -66,10 +69,14 @@ extension Swarm {
         if now - peers[i].uselessWindow >= .minutes(1) {
             peers[i].uselessWindow = now
             peers[i].uselessMessages = 0
+            peers[i].floodCounts = SIMD8()
         }
         peers[i].uselessMessages += 1
         guard peers[i].uselessMessages >= configuration.maxUselessMessagesPerMinute else { return }
-        reputation.ban(AddressKey(peers[i].endpoint), until: now + configuration.floodBanDuration)
+        flooded(i, now, &effects)
+    }
+    private func flooded(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        punish(AddressKey(peers[i].endpoint), .messageFlood, now, &effects)
         close(i, .messageFlood, now, &effects)
     }
 
@@ -262,12 +269,23 @@ extension Swarm {
             peers[i].depth = min(peers[i].depth, depthLimit(i))
             if let client = theirs.client, !client.isEmpty { peers[i].client = client }
             peers[i].uploadOnly = theirs.uploadOnly
+            takeExtensions(i, t, theirs, now, &effects)
             if peers[i].isIncoming, let port = theirs.port { occupyCandidate(i, t, port) }
+            guard peers[i].stage == .open else { return }
+            listForExchange(i, t)
             closeIfBothSeeds(i, now, &effects)
             fetchMetadata(t, now, &effects)
         case ExtendedHandshake.ourMetadataID:
             guard let message = try? MetadataMessage.decode(payload) else { return }
             metadataMessage(i, t, message, payload, now, &effects)
+        case ExtendedHandshake.ourPexID: exchangeReceived(i, t, payload, now, &effects)
+        case ExtendedHandshake.ourDontHaveID:
+            guard let piece = ExtensionPayload.readDontHave(payload) else { return close(i, .badExtendedMessage, now, &effects) }
+            lacksPiece(i, t, piece, now, &effects)
+        case ExtendedHandshake.ourUploadOnlyID:
+            guard let yes = ExtensionPayload.readUploadOnly(payload) else { return close(i, .badExtendedMessage, now, &effects) }
+            peers[i].uploadOnly = yes
+            closeIfBothSeeds(i, now, &effects)
         default: break
         }
     }
@@ -277,7 +295,7 @@ extension Swarm {
         guard peers[i].listens == nil else { return }
         var listens = peers[i].endpoint
         listens.port = port
-        _ = torrents[t].candidates.add(listens, origin: .incoming, limit: configuration.maxCandidatesPerTorrent)
+        addCandidate(t, listens, .incoming, limit: configuration.maxCandidatesPerTorrent)
         guard let at = torrents[t].candidates.index(of: listens), torrents[t].candidates.list[at].state == .idle else { return }
         peers[i].listens = listens
         torrents[t].candidates.update(listens) { $0.state = .connected }

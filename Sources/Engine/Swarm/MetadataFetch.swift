@@ -159,7 +159,7 @@ extension Swarm {
         // One source: it lies. Several: the next set comes from one alone.
         let sources = fetch.sources
         if sources.count == 1, let i = row(sources[0]) {
-            reputation.ban(AddressKey(peers[i].endpoint), until: now + configuration.banDuration)
+            punish(AddressKey(peers[i].endpoint), .badMetadata, now, &effects)
             close(i, .badMetadata, now, &effects)
         }
         guard torrents[t].isLive, !torrents[t].peers.isEmpty else { return }

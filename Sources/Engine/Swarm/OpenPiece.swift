@@ -57,8 +57,11 @@ struct OpenPiece {
     struct Block {
         var state = BlockState.missing
         var askers: UInt8 = 0
+        /// Place of its sender among the contributors; ``unknownSender``: none.
+        var sender = OpenPiece.unknownSender
     }
 
+    static var unknownSender: UInt8 { .max }
     /// A piece of 16 peers is shared enough; it bounds the row.
     static var maxContributors: Int { 16 }
 
@@ -108,13 +111,23 @@ struct OpenPiece {
         if isSolo { return owner == peer }
         return contributorCount < Self.maxContributors || hasContributor(peer)
     }
-    mutating func addContributor(_ peer: PeerHandle, _ address: AddressKey) {
-        guard contributorCount == 0 || contributors[contributorCount - 1].peer != peer, !hasContributor(peer) else { return }
-        guard contributorCount < Self.maxContributors else {
-            isAdopted = true
-            return
+    /// `block` came from `peer`.
+    mutating func addContributor(_ peer: PeerHandle, _ address: AddressKey, block: Int) {
+        var at = contributorCount - 1
+        while at >= 0, contributors[at].peer != peer { at -= 1 }
+        if at < 0 {
+            guard contributorCount < Self.maxContributors else {
+                isAdopted = true
+                return
+            }
+            (contributors + contributorCount).initialize(to: Contributor(peer: peer, address: address))
+            at = contributorCount
+            contributorCount += 1
         }
-        (contributors + contributorCount).initialize(to: Contributor(peer: peer, address: address))
-        contributorCount += 1
+        blocks[block].sender = UInt8(at)
+    }
+    func sender(of block: UInt32) -> AddressKey? {
+        let at = blocks[Int(block)].sender
+        return at == Self.unknownSender ? nil : contributors[Int(at)].address
     }
 }

@@ -35,6 +35,19 @@ struct PeerRow {
     var metadataID: UInt8 = 0
     var metadataSize = 0
     var uploadOnly = false
+    var pexID: UInt8 = 0
+    var dontHaveID: UInt8 = 0
+    var uploadOnlyID: UInt8 = 0
+    /// What ut_pex says of it to others, without what changes (``PexMessage/Flags/isSeed``).
+    var pexFlags: PexMessage.Flags = []
+    /// By this address others were told of it.
+    var pexListed: Endpoint?
+    /// Entry of the torrent's log up to which it was told; nil: nothing yet.
+    var pexCursor: Int?
+    var pexNext = Instant.zero
+    /// When its allowance of messages is used up (a virtual schedule of one a minute), and contacts that it gave.
+    var pexHeard = Instant.zero
+    var pexGiven = 0
     /// Requests that it queues (`reqq`); 250 is what clients assume.
     var requestQueue = 250
 
@@ -115,6 +128,8 @@ struct PeerRow {
     var invalidRequests = 0
     var uselessMessages = 0
     var uselessWindow = Instant.zero
+    /// Messages of each ``FloodKind`` in the window.
+    var floodCounts = SIMD8<UInt16>()
     /// Libtorrent's trust points: -2 for a part in a bad piece, +1 for a good one, within -7 ... 8. Shown and
     /// used for ordering; only a piece supplied alone bans.
     var trust: Int8 = 0
@@ -175,7 +190,16 @@ struct TorrentRow {
     var upRate = 0.0
     var parkedBytes = 0
     var statsChanged = false
+    var isActive = false
+    /// Not 0: waits in the line of those without peers.
+    var lonelyTicket: UInt32 = 0
+    /// Peers that ut_pex can name; only while somebody listens to it.
+    var pex: PexLog?
+    /// What connected peers were told (BEP 21).
+    var saidUploadOnly = false
 
+    /// Every piece that is wanted is there.
+    var isFinished: Bool { isComplete }
     var isComplete: Bool { geometry != nil && wasReady && have.isFull }
     var isPaused: Bool { traits.contains(.paused) }
     /// Peers are welcome: it has metadata and a disk, or lacks metadata and looks for it.

@@ -42,8 +42,10 @@ extension Swarm {
             let isOurs = buffers.adopt(first: first, torrent: id, piece: open[o].piece, slots: slots, handed: false)
             precondition(isOurs, "the run was taken meanwhile")
         }
-        effects.append(.bufferOpened(torrent: id, piece: open[o].piece, firstSlot: first, slotCount: slots, length: open[o].length))
+        // All of it is there: a shard that dies now must find the blocks marked.
+        effects.append(.bufferKept(torrent: id, piece: open[o].piece, firstSlot: first, slotCount: slots, length: open[o].length))
         open[o].lastAskedAt = now
+        wake(Int(open[o].torrent))
         torrents[Int(open[o].torrent)].parkedBytes += Int(open[o].length)
         parkedBytes += Int(open[o].length)
     }
@@ -108,6 +110,7 @@ extension Swarm {
             peers[i].trust = min(peers[i].trust + 1, 8)
             if open[o].isSolo { peers[i].onParole = false }
         }
+        settleSuspicion(t, o, now, &effects)
         gained(t, piece.int, now, &effects)
         checkComplete(t, now, &effects)
     }
@@ -131,6 +134,7 @@ extension Swarm {
             lost(t, piece.int, now, &effects)
         }
         if failure == .hashMismatch {
+            suspect(t, o)
             blame(t, o, now, &effects)
             abandon(o, &effects)
         } else {
@@ -149,12 +153,12 @@ extension Swarm {
     /// on, so that its next piece proves or clears it; nobody is banned for what others may have done.
     private func blame(_ t: Int, _ o: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         torrents[t].downloadedAgain += UInt64(open[o].length)
-        torrents[t].statsChanged = true
+        noteChange(t)
         let isProof = open[o].contributorCount == 1 && !open[o].isAdopted
         for k in 0..<open[o].contributorCount {
             let who = open[o].contributors[k]
             reputation.setParole(who.address, true)
-            if isProof { reputation.ban(who.address, until: now + configuration.banDuration) }
+            if isProof { punish(who.address, .corruptPiece, now, &effects) }
             guard let i = row(who.peer) else { continue }
             peers[i].trust = max(peers[i].trust - 2, -7)
             if isProof {
@@ -170,6 +174,7 @@ extension Swarm {
 
     /// Connections from an address that was just banned.
     func dropBanned(_ now: Instant, _ effects: inout EffectBuffer) {
+        hasNewBans = false
         for i in 0..<peerRows where peers[i].stage == .open || peers[i].stage == .handshaking || peers[i].stage == .dialling {
             if reputation.isBanned(AddressKey(peers[i].endpoint), now: now) { close(i, .banned, now, &effects) }
         }
@@ -179,7 +184,7 @@ extension Swarm {
 
     private func gained(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.insert(piece) else { return }
-        torrents[t].statsChanged = true
+        noteChange(t)
         if let picker = torrents[t].picker, picker.isPickable(piece) { picker.remove(piece) }
         for q in torrents[t].peers {
             let i = Int(q)
@@ -193,8 +198,10 @@ extension Swarm {
 
     private func lost(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.remove(piece) else { return }
-        torrents[t].statsChanged = true
+        noteChange(t)
         torrents[t].hasLostPieces = true
+        tellLost(t, piece, now, &effects)
+        tellUploadOnly(t, now, &effects)
         for q in torrents[t].peers where peers[Int(q)].have.contains(piece) { peers[Int(q)].useful += 1 }
         ensurePicker(t)
         if let picker = torrents[t].picker, !picker.isPickable(piece), find(t, PieceIndex(piece)) == nil { picker.insert(piece) }
@@ -205,6 +212,7 @@ extension Swarm {
     func checkComplete(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].isComplete else { return }
         torrents[t].picker = nil
+        tellUploadOnly(t, now, &effects)
         for q in torrents[t].peers.reversed() { closeIfBothSeeds(Int(q), now, &effects) }
     }
 
@@ -236,7 +244,7 @@ extension Swarm {
         torrents[t].isReady = true
         torrents[t].isUnwritable = false
         torrents[t].wasReady = true
-        torrents[t].statsChanged = true
+        noteChange(t)
         var truth = have
         var o = torrents[t].openHead
         while o >= 0 {
@@ -251,6 +259,7 @@ extension Swarm {
             truth.subtracting(before).forEach { gained(t, $0, now, &effects) }
         }
         ensurePicker(t)
+        seekPeers(t)
         o = torrents[t].openHead
         while o >= 0 {
             let at = Int(o)

@@ -91,12 +91,12 @@ extension Swarm {
         open[o].blocks[block].state = .received
         open[o].blocks[block].askers -= 1
         open[o].received += 1
-        open[o].addContributor(p, AddressKey(peers[i].endpoint))
+        open[o].addContributor(p, AddressKey(peers[i].endpoint), block: block)
         if wasShared, open[o].blocks[block].askers > 0 { cancelOthers(t, request.open, request.block, now, &effects) }
         measure(i, askedAt: request.askedAt, bytes: length, now)
         torrents[t].downloaded += UInt64(length)
         torrents[t].downTick += UInt64(length)
-        torrents[t].statsChanged = true
+        noteChange(t)
         if open[o].received == open[o].blockCount { completed(o, now, &effects) }
         fill(i, now, &effects)
     }
@@ -113,7 +113,7 @@ extension Swarm {
             downTree.charge(i, Int(length), now: now)
             torrents[t].downloaded += UInt64(length)
             torrents[t].downloadedAgain += UInt64(length)
-            torrents[t].statsChanged = true
+            noteChange(t)
         }
         if let at = find(i, piece, begin, length) {
             // An answer, but its landing was lost (the request was shared while it came in): to be asked for again.

@@ -33,7 +33,7 @@ extension Swarm {
         open[o].blocks[Int(block)].askers += 1
         open[o].lastAskedAt = now
         torrents[t].inFlight += 1
-        torrents[t].statsChanged = true
+        noteChange(t)
         peers[i].requests.append(Request(open: Int32(o), block: block, askedAt: now))
         chargeRequest(i, open[o].blockLength(block))
         send(
@@ -91,7 +91,7 @@ extension Swarm {
             else { continue }
             let kept = Int(open[at].received) * Int(PieceGeometry.blockLength)
             torrents[t].downloadedAgain += UInt64(min(kept, Int(open[at].length)))
-            torrents[t].statsChanged = true
+            noteChange(t)
             abandon(at, &effects)
             return true
         }
@@ -301,7 +301,7 @@ extension Swarm {
         if at == 0 { peers[i].inBlock = false }
         let o = Int(request.open), t = Int(open[o].torrent), block = Int(request.block)
         torrents[t].inFlight -= 1
-        torrents[t].statsChanged = true
+        noteChange(t)
         open[o].blocks[block].askers -= 1
         refundRequest(i, open[o].blockLength(request.block))
         guard open[o].blocks[block].askers == 0, open[o].stage == .filling else { return }

@@ -44,7 +44,14 @@ package final class Swarm {
 
     /// Torrents that lacked a buffer, in the order in which they did.
     var starved: [Int32] = []
-    var dialQueue: [Int32] = []
+    var dialQueue = WaitingLine<Int32>()
+    var activeRows: [Int32] = []
+    var changedRows: [Int32] = []
+    var lonely = WaitingLine<Lonely>()
+    var newlyLonely: [Lonely] = []
+    var lonelyTickets: UInt32 = 0
+    /// Rows of torrents that timers, dials and reports looked at, ever: what idle torrents must not add to.
+    package internal(set) var visitedRows: UInt64 = 0
     var dialBudget = 0.0
     /// Dials under way.
     var halfOpen = 0
@@ -52,6 +59,12 @@ package final class Swarm {
     /// Endpoints that finished a handshake: dialling them is no attack on a third party.
     var proven: [Endpoint: Instant] = [:]
     var reputation = Reputation()
+    /// Addresses were banned since the connections were last compared with the bans.
+    var hasNewBans = false
+    var suspicions = Suspicions()
+    /// A digest of a received block's bytes, from the shell that has them; without it nobody is banned by blocks.
+    package var blockDigest: ((SlotIndex, _ length: UInt32) -> UInt64)?
+    var addressVote = AddressVote()
     var parkedBytes = 0
     var limits = RateLimits()
     var downTree = RateTree()
@@ -186,7 +199,13 @@ package final class Swarm {
 
     /// Torrents whose figures changed since the last call, in the order of their rows.
     package func takeReports(_ body: (TorrentReport) -> Void) {
-        for t in 0..<torrentRows where torrents[t].isLive && torrents[t].statsChanged {
+        guard !changedRows.isEmpty else { return }
+        let changed = changedRows.sorted()
+        changedRows.removeAll(keepingCapacity: true)
+        for row in changed {
+            let t = Int(row)
+            visitedRows += 1
+            guard torrents[t].isLive, torrents[t].statsChanged else { continue }
             torrents[t].statsChanged = false
             body(report(t))
         }
@@ -213,6 +232,8 @@ package final class Swarm {
         package var havePieces: Int
         /// Our requests outstanding; its requests waiting.
         package var inFlight, queued: Int
+        /// Of its address, fading; 100 bans.
+        package var score: Double
     }
 
     package func report(_ p: PeerHandle) -> PeerReport? {
@@ -224,7 +245,7 @@ package final class Swarm {
             isSnubbed: r.isSnubbed, isIncoming: r.isIncoming, isSeed: r.isSeed, isOptimistic: r.isOptimistic, uploadOnly: r.uploadOnly,
             encryption: r.encryption,
             downRate: UInt64(r.downRate), upRate: UInt64(r.upRate), downloaded: r.downloaded, uploaded: r.uploaded,
-            havePieces: r.have.count, inFlight: r.requests.count, queued: r.queued)
+            havePieces: r.have.count, inFlight: r.requests.count, queued: r.queued, score: score(i, lastTick))
     }
 
     package func isBanned(_ endpoint: Endpoint, now: Instant) -> Bool { reputation.isBanned(AddressKey(endpoint), now: now) }

@@ -28,9 +28,9 @@ extension Swarm {
             }
             if isNewSecond { checkSilence(i, now, &effects) }
         }
-        for t in 0..<torrentRows where torrents[t].isLive {
+        forEachActive { t in
             updateRate(torrent: t, elapsed)
-            guard isNewSecond else { continue }
+            guard isNewSecond else { return }
             if !torrents[t].peers.isEmpty, now >= torrents[t].nextUnchoke {
                 torrents[t].nextUnchoke = now + configuration.unchokeInterval
                 chokerRound(t, now, &effects)
@@ -38,7 +38,10 @@ extension Swarm {
             retryParked(t, now, &effects)
             if torrents[t].metadata != nil || torrents[t].geometry == nil { fetchMetadata(t, now, &effects) }
             askForPeers(t, now, &effects)
+            exchangePeers(t, now, &effects)
         }
+        if isNewSecond { askForLonely(now, &effects) }
+        if hasNewBans { dropBanned(now, &effects) }
         feedStarved(now, &effects)
         dialSome(now, &effects)
     }
@@ -46,8 +49,11 @@ extension Swarm {
     /// When ``tick(now:into:)`` is due next.
     package var nextDeadline: Instant {
         if !hasTicked { return .zero }
-        if livePeers > 0 || !dialQueue.isEmpty { return min(lastTick + .milliseconds(100), nextSlice) }
-        return rowOfTorrent.isEmpty ? .never : lastTick + .seconds(1)
+        if livePeers > 0 || !dialQueue.isEmpty || !activeRows.isEmpty { return min(lastTick + .milliseconds(100), nextSlice) }
+        if !newlyLonely.isEmpty { return lastTick + .seconds(1) }
+        if let next = lonely.first { return max(lastTick + .seconds(1), next.due) }
+        // What dials are limited by is forgotten in time.
+        return recentDials.isEmpty && proven.isEmpty ? .never : lastTick + .minutes(1)
     }
 
     /// Rates are smoothed over about a second; what shows nothing costs nothing.
@@ -97,13 +103,13 @@ extension Swarm {
             torrents[t].downRate += alpha * (Double(torrents[t].downTick) / elapsed - torrents[t].downRate)
             if torrents[t].downRate < 16 { torrents[t].downRate = 0 }
             torrents[t].downTick = 0
-            torrents[t].statsChanged = true
+            noteChange(t)
         }
         if torrents[t].upTick > 0 || torrents[t].upRate > 0 {
             torrents[t].upRate += alpha * (Double(torrents[t].upTick) / elapsed - torrents[t].upRate)
             if torrents[t].upRate < 16 { torrents[t].upRate = 0 }
             torrents[t].upTick = 0
-            torrents[t].statsChanged = true
+            noteChange(t)
         }
     }
 

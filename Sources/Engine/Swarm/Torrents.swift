@@ -29,10 +29,11 @@ extension Swarm {
         torrents[t].geometry = spec.geometry
         torrents[t].metadataLength = spec.metadataLength
         torrents[t].have = PieceSet(none: spec.geometry?.pieceCount ?? 0)
-        torrents[t].statsChanged = true
         setTorrentBucket(t, now)
+        noteChange(t)
         rowOfTorrent[spec.id] = Int32(t)
         if rowOfInfoHash[spec.infoHash] == nil { rowOfInfoHash[spec.infoHash] = Int32(t) }
+        seekPeers(t)
     }
 
     private func growTorrents() {
@@ -52,6 +53,8 @@ extension Swarm {
         releaseAllPieces(t, &effects)
         starved.removeAll { $0 == known }
         dialQueue.removeAll { $0 == known }
+        if torrents[t].isActive { activeRows.removeAll { $0 == known } }
+        suspicions.forget(id)
         torrents[t] = TorrentRow()
         freeTorrents.append(known)
         feedStarved(now, &effects)
@@ -62,7 +65,10 @@ extension Swarm {
         let wasPaused = torrents[t].isPaused
         torrents[t].traits = traits
         if torrents[t].isPaused, !wasPaused { dropPeers(t, .torrentPaused, now, &effects) }
-        if wasPaused, !torrents[t].isPaused { wantDials(t) }
+        if wasPaused, !torrents[t].isPaused {
+            wantDials(t)
+            seekPeers(t)
+        }
     }
 
     /// Closes every connection of a torrent, dials included, and forgets what they were asked for.
@@ -89,7 +95,7 @@ extension Swarm {
         let limit = torrents[t].isComplete ? configuration.maxCandidatesPerTorrent / 4 : configuration.maxCandidatesPerTorrent
         for endpoint in endpoints.prefix(2_000) where endpoint.isDialable && !reputation.isBanned(AddressKey(endpoint), now: now) {
             // Who is new is not kept waiting until somebody known is due.
-            if torrents[t].candidates.add(endpoint, origin: origin, limit: limit) { torrents[t].nextDial = .zero }
+            if addCandidate(t, endpoint, origin, limit: limit) { torrents[t].nextDial = .zero }
         }
         wantDials(t)
         dialSome(now, &effects)

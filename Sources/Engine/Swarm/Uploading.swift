@@ -47,7 +47,7 @@ extension Swarm {
         peers[i].lastSent = now
         torrents[t].uploaded += UInt64(bytes)
         torrents[t].upTick += UInt64(bytes)
-        torrents[t].statsChanged = true
+        noteChange(t)
     }
 
     /// A block will not be sent: cancelled, dropped with a choke, or unreadable. BEP 6: the peer is told.

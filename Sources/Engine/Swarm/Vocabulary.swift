@@ -130,6 +130,8 @@ package struct SwarmConfiguration: Sendable {
     package var maxUselessBlocks = 50
     package var maxInvalidRequests = 300
     package var maxUselessMessagesPerMinute = 10_000
+    /// Peers tell each other of peers (BEP 11); never in private torrents.
+    package var enablePex = true
     package var banDuration = TimeSpan.seconds(24 * 3600)
     package var floodBanDuration = TimeSpan.minutes(10)
     package var maxCandidatesPerTorrent = 1_000

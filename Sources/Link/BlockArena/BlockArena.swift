@@ -110,6 +110,11 @@ package final class BlockArena: @unchecked Sendable {
         field(first, 20).storeBytes(of: length, as: UInt32.self)
         stateWord(first).pointee.store(EntryState.filling.rawValue, ordering: .releasing)
     }
+    /// Writes the entry of a run whose blocks are all there.
+    package func keepEntry(_ first: SlotIndex, owner: Generation, torrent: TorrentID, piece: PieceIndex, slotCount: Int, length: UInt32) {
+        openEntry(first, owner: owner, torrent: torrent, piece: piece, slotCount: slotCount, length: length)
+        for i in 0..<slotCount { setReceived(SlotIndex(first.int + i)) }
+    }
     package func setState(_ first: SlotIndex, _ state: EntryState) {
         stateWord(first).pointee.store(state.rawValue, ordering: .releasing)
     }

@@ -30,10 +30,12 @@ package struct DaemonStatus: Codable, Equatable, Sendable {
     package var bytesRead: UInt64
     /// True when every worker is ready.
     package var healthy: Bool
+    /// Where peers see us, by their vote; one of each family at most.
+    package var externalAddresses: [String]
     package init(
         version: String, control: Int, uptime: UInt64, stateDirectory: String, listenPort: Int, peerID: String, torrents: Int,
         states: [String: Int], downRate: UInt64, upRate: UInt64, downloaded: UInt64, uploaded: UInt64, peers: Int, disk: String,
-        bytesWritten: UInt64, bytesRead: UInt64, healthy: Bool
+        bytesWritten: UInt64, bytesRead: UInt64, healthy: Bool, externalAddresses: [String] = []
     ) {
         self.version = version
         self.control = control
@@ -52,6 +54,7 @@ package struct DaemonStatus: Codable, Equatable, Sendable {
         self.bytesWritten = bytesWritten
         self.bytesRead = bytesRead
         self.healthy = healthy
+        self.externalAddresses = externalAddresses
     }
 }
 
@@ -146,9 +149,11 @@ package struct PeerRow: Codable, Equatable, Sendable {
     package var inFlight: Int
     /// Its requests waiting here.
     package var queued: Int
+    /// Violation points of its address, fading; 100 bans.
+    package var score: Int
     package init(
         endpoint: String, client: String, peerID: String, source: String, flags: [String], downRate: UInt64, upRate: UInt64,
-        downloaded: UInt64, uploaded: UInt64, progress: Double, inFlight: Int, queued: Int
+        downloaded: UInt64, uploaded: UInt64, progress: Double, inFlight: Int, queued: Int, score: Int = 0
     ) {
         self.endpoint = endpoint
         self.client = client
@@ -162,6 +167,7 @@ package struct PeerRow: Codable, Equatable, Sendable {
         self.progress = progress
         self.inFlight = inFlight
         self.queued = queued
+        self.score = score
     }
 }
 

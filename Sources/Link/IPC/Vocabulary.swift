@@ -32,6 +32,26 @@ package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {
     }
 }
 
+/// Why an address is banned. The raw values are the swarm's, and stand in the session's database.
+package enum BanReason: UInt8, Sendable, Hashable, CaseIterable {
+    case corruptPiece = 0, corruptBlock, badMetadata, protocolViolation, messageFlood, exchangeFlood, uselessBlocks, invalidRequests
+    case slowHandshake, byUser
+    package var name: String {
+        switch self {
+        case .corruptPiece: "corrupt_piece"
+        case .corruptBlock: "corrupt_block"
+        case .badMetadata: "bad_metadata"
+        case .protocolViolation: "protocol_violation"
+        case .messageFlood: "message_flood"
+        case .exchangeFlood: "exchange_flood"
+        case .uselessBlocks: "useless_blocks"
+        case .invalidRequests: "invalid_requests"
+        case .slowHandshake: "slow_handshake"
+        case .byUser: "by_user"
+        }
+    }
+}
+
 package enum DiskState: UInt8, Sendable, Hashable {
     /// Waiting for its turn to be looked at.
     case queued = 0

@@ -2,12 +2,20 @@ import Bencode
 import ByteCodec
 import Primitives
 
-/// The dictionary of extended message 0 (BEP 10), with the keys of BEP 9 (`metadata_size`) and BEP 21 (`upload_only`).
+/// The dictionary of extended message 0 (BEP 10), with the keys of BEP 9 (`metadata_size`), BEP 11, BEP 21 (`upload_only`)
+/// and BEP 54.
 /// A key of the wrong type is taken as absent; sizes out of range likewise. Unknown keys are skipped.
 package struct ExtendedHandshake: Hashable, Sendable {
     /// The id by which the sender wants ut_metadata messages; nil: not supported, or switched off with 0.
     package var metadataID: UInt8?
     package var pexID: UInt8?
+    /// lt_donthave (BEP 54).
+    package var dontHaveID: UInt8?
+    /// The message that says a changed ``uploadOnly`` while connected.
+    package var uploadOnlyID: UInt8?
+    package var holepunchID: UInt8?
+    /// `e`: the sender prefers encrypted connections.
+    package var prefersEncryption: Bool
     /// `p`: where the sender listens.
     package var port: UInt16?
     /// `v`, printable ASCII, at most 64 characters.
@@ -22,11 +30,16 @@ package struct ExtendedHandshake: Hashable, Sendable {
     package var yourAddress: Endpoint?
 
     package init(
-        metadataID: UInt8? = nil, pexID: UInt8? = nil, port: UInt16? = nil, client: String? = nil, requestQueue: Int? = nil,
+        metadataID: UInt8? = nil, pexID: UInt8? = nil, dontHaveID: UInt8? = nil, uploadOnlyID: UInt8? = nil, holepunchID: UInt8? = nil,
+        prefersEncryption: Bool = false, port: UInt16? = nil, client: String? = nil, requestQueue: Int? = nil,
         metadataSize: Int? = nil, uploadOnly: Bool = false, yourAddress: Endpoint? = nil
     ) {
         self.metadataID = metadataID
         self.pexID = pexID
+        self.dontHaveID = dontHaveID
+        self.uploadOnlyID = uploadOnlyID
+        self.holepunchID = holepunchID
+        self.prefersEncryption = prefersEncryption
         self.port = port
         self.client = client
         self.requestQueue = requestQueue
@@ -36,21 +49,30 @@ package struct ExtendedHandshake: Hashable, Sendable {
     }
 
     /// The ids by which we want the extensions that we speak.
+    package static var ourPexID: UInt8 { 1 }
     package static var ourMetadataID: UInt8 { 2 }
+    package static var ourDontHaveID: UInt8 { 3 }
+    package static var ourUploadOnlyID: UInt8 { 4 }
 
     package func encode() -> [UInt8] {
         var w = BencodeWriter()
         w.beginDictionary()
+        if prefersEncryption {
+            w.key("e")
+            w.integer(1)
+        }
         w.key("m")
         w.beginDictionary()
-        if let metadataID {
-            w.key("ut_metadata")
-            w.integer(metadataID)
+        func name(_ key: StaticString, _ id: UInt8?) {
+            guard let id else { return }
+            w.key(key)
+            w.integer(id)
         }
-        if let pexID {
-            w.key("ut_pex")
-            w.integer(pexID)
-        }
+        name("lt_donthave", dontHaveID)
+        name("upload_only", uploadOnlyID)
+        name("ut_holepunch", holepunchID)
+        name("ut_metadata", metadataID)
+        name("ut_pex", pexID)
         w.end()
         if let metadataSize {
             w.key("metadata_size")
@@ -95,7 +117,11 @@ package struct ExtendedHandshake: Hashable, Sendable {
         if let m = root["m"] {
             metadataID = Self.id(m["ut_metadata"])
             pexID = Self.id(m["ut_pex"])
+            dontHaveID = Self.id(m["lt_donthave"])
+            uploadOnlyID = Self.id(m["upload_only"])
+            holepunchID = Self.id(m["ut_holepunch"])
         }
+        prefersEncryption = (root["e"]?.integer ?? 0) != 0
         port = root["p"]?.integer.flatMap { UInt16(exactly: $0) }.flatMap { $0 == 0 ? nil : $0 }
         client = root["v"]?.string.map { ClientName.printable($0, limit: 64) }
         requestQueue = root["reqq"]?.integer.flatMap { (1...65_535).contains($0) ? Int($0) : nil }

@@ -29,6 +29,7 @@ extension SwarmConfiguration {
         peerTimeout = seconds("network.peer_timeout")
         endgameThreshold = settings.number("strategy.endgame_threshold")
         endgameDuplicates = settings.int("strategy.endgame_duplicates")
+        enablePex = settings.bool("discovery.enable_pex")
         maxPendingPerAddress = settings.int("security.max_handshakes_per_address")
         let encryption = EncryptionRules(settings)
         dialsEncryptedFirst = encryption.dialsEncryptedFirst

@@ -40,6 +40,8 @@ extension PeerShell {
         case .disarm(let peer): disarm(peer, now: now)
         case .bufferOpened(let torrent, let piece, let first, let slotCount, let length):
             arena.openEntry(first, owner: kit.generation, torrent: torrent, piece: piece, slotCount: slotCount, length: length)
+        case .bufferKept(let torrent, let piece, let first, let slotCount, let length):
+            arena.keepEntry(first, owner: kit.generation, torrent: torrent, piece: piece, slotCount: slotCount, length: length)
         case .bufferDiscarded(let first): arena.setState(first, .free)
         case .storePiece(let torrent, let piece, let first, let length): storePiece(torrent, piece, first, length: length)
         case .metadataFound(let torrent, let bytes): sendMetadata(torrent, effects.payload(bytes))
@@ -49,6 +51,15 @@ extension PeerShell {
             }
         case .morePeersWanted(let torrent):
             if let session = kit.edge(.session) { kit.send(MorePeersWanted(torrent: torrent.rawValue), to: session) }
+        case .banned(let endpoint, let why, let time):
+            Log.log(.info, "\(endpoint): banned, \(why.name)")
+            if let session = kit.edge(.session) {
+                kit.send(PeerBanned(endpoint: endpoint, reason: why.rawValue, seconds: UInt32(clamping: Int(time.seconds))), to: session)
+            }
+        case .externalAddress(let endpoint, let votes):
+            externalAddresses.removeAll { $0.endpoint.isIPv4 == endpoint.isIPv4 }
+            externalAddresses.append((endpoint, votes))
+            if let session = kit.edge(.session) { kit.send(ExternalAddress(endpoint: endpoint, votes: UInt32(votes)), to: session) }
         }
     }
 

@@ -62,6 +62,8 @@ package final class PeerShell: WorkerShell {
     // Session
     var replayed: Set<TorrentID> = []
     var nextStats = Instant.zero
+    /// What the vote says, one of each family: said again to a new session worker.
+    var externalAddresses: [(endpoint: Endpoint, votes: Int)] = []
     var isReady = false
     var isDraining = false
     var isActing = false
@@ -88,6 +90,12 @@ package final class PeerShell: WorkerShell {
         handedDevice = [UInt16](repeating: 0, count: slots)
         reads = [PendingRead?](repeating: nil, count: slots)
         bin = .allocate(byteCount: WireLimit.piece, alignment: 4096)
+        // The start of a SHA-1 tells blocks apart whoever chose them.
+        swarm.blockDigest = { [unowned self] slot, length in
+            var out: (UInt64, UInt64, UInt64) = (0, 0, 0)
+            withUnsafeMutableBytes(of: &out) { ccbt_sha1(arena.slot(slot), Int(length), $0.baseAddress!.assumingMemoryBound(to: UInt8.self)) }
+            return out.0
+        }
     }
     deinit { bin.deallocate() }
 

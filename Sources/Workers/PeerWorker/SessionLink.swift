@@ -30,6 +30,12 @@ extension PeerShell {
             let m = try frame.decode(PeerListWanted.self)
             sendPeerList(TorrentID(rawValue: m.torrent), correlation: frame.correlation)
         case .peerReplayEnd: replayEnded(now: now)
+        case .peerBans:
+            for ban in try frame.decode(PeerBans.self).bans.prefix(10_000) {
+                swarm.importBan(
+                    ban.endpoint, Violation(rawValue: ban.reason) ?? .byUser, for: .seconds(Int(ban.seconds)), now: now, into: &effects)
+            }
+        case .peerBanLifted: swarm.liftBan(try frame.decode(PeerBanLifted.self).endpoint)
         default: break
         }
         act(now: now)
@@ -193,6 +199,6 @@ extension PeerDetails {
         self.init(
             endpoint: r.endpoint, peerID: r.peerID, client: r.client, source: r.origin.rawValue, flags: flags, downRate: r.downRate,
             upRate: r.upRate, downloaded: r.downloaded, uploaded: r.uploaded, havePieces: UInt32(r.havePieces), inFlight: UInt32(r.inFlight),
-            queued: UInt32(r.queued))
+            queued: UInt32(r.queued), score: UInt32(r.score))
     }
 }

@@ -81,7 +81,8 @@ extension SessionShell {
             stateDirectory: kit.stateDirectory, listenPort: Int(listenPort), peerID: peerID.hex, torrents: core.phaseCounts.reduce(0, +),
             states: states, downRate: down, upRate: up, downloaded: downloaded, uploaded: uploaded, peers: peers, disk: disks.first?.mode ?? "",
             bytesWritten: disks.reduce(0) { $0 + $1.bytesWritten }, bytesRead: disks.reduce(0) { $0 + $1.bytesRead },
-            healthy: storeFault.isEmpty && !workers.isEmpty && workers.allSatisfy { $0.state == 1 })
+            healthy: storeFault.isEmpty && !workers.isEmpty && workers.allSatisfy { $0.state == 1 },
+            externalAddresses: Array(Set(externalAddresses.values.joined().map(\.address.address))).sorted())
     }
 
     func workersAnswer() -> WorkersAnswer {
@@ -145,7 +146,7 @@ extension SessionShell {
                         flags: names.enumerated().filter { p.flags >> UInt32($0.offset) & 1 != 0 }.map(\.element), downRate: p.downRate,
                         upRate: p.upRate, downloaded: p.downloaded, uploaded: p.uploaded,
                         progress: pieceCount == 0 ? 0 : min(1, Double(p.havePieces) / Double(pieceCount)), inFlight: Int(p.inFlight),
-                        queued: Int(p.queued))
+                        queued: Int(p.queued), score: Int(p.score))
                 }))
     }
 

@@ -125,6 +125,11 @@ package final class CatalogStore: Sendable {
         migrator.registerMigration("limits of torrents") { db in
             try db.execute(sql: "ALTER TABLE torrents ADD COLUMN limits TEXT NOT NULL DEFAULT ''")
         }
+        migrator.registerMigration("bans") { db in
+            // `until` and `made_at` in seconds since 1970, `reason` as in the frames.
+            try db.execute(
+                sql: "CREATE TABLE bans (address TEXT PRIMARY KEY, reason INTEGER NOT NULL, made_at INTEGER NOT NULL, until INTEGER NOT NULL)")
+        }
         return migrator
     }()
 
@@ -167,6 +172,34 @@ package final class CatalogStore: Sendable {
             try queue.write { db in
                 for (key, value) in pairs {
                     try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES (?, ?)", arguments: [key, value])
+                }
+            }
+        } catch { throw Self.failure(error) }
+    }
+
+    /// Those that had not ended at `now`; the others are gone afterwards.
+    package func loadBans(now: UInt64) throws(Failure) -> [StoredBan] {
+        do {
+            return try queue.write { db in
+                try db.execute(sql: "DELETE FROM bans WHERE until <= ?", arguments: [Int64(clamping: now)])
+                return try Row.fetchAll(db, sql: "SELECT address, reason, made_at, until FROM bans LIMIT 10000").compactMap { row in
+                    guard let endpoint = Endpoint(row[0] as String) else { return nil }
+                    return StoredBan(
+                        endpoint: endpoint, reason: UInt8(clamping: row[1] as Int64), madeAt: UInt64(clamping: row[2] as Int64),
+                        until: UInt64(clamping: row[3] as Int64))
+                }
+            }
+        } catch { throw Self.failure(error) }
+    }
+
+    package func saveBans(_ puts: [StoredBan], deleting: [String]) throws(Failure) {
+        do {
+            try queue.write { db in
+                for address in deleting { try db.execute(sql: "DELETE FROM bans WHERE address = ?", arguments: [address]) }
+                for ban in puts {
+                    try db.execute(
+                        sql: "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)",
+                        arguments: [ban.endpoint.description, Int64(ban.reason), Int64(clamping: ban.madeAt), Int64(clamping: ban.until)])
                 }
             }
         } catch { throw Self.failure(error) }

@@ -32,6 +32,11 @@ extension SessionShell {
         case .listenPort:
             listenPorts[edge.index] = try frame.decode(ListenPort.self).port
             sendDiscovery(DiscoveryListenPort(listenPort: listenPort))
+        case .peerBanned: banned(try frame.decode(), by: edge)
+        case .externalAddress:
+            let m: ExternalAddress = try frame.decode()
+            externalAddresses[edge.index, default: []].removeAll { $0.address.isIPv4 == m.endpoint.isIPv4 }
+            externalAddresses[edge.index, default: []].append((m.endpoint, Int(m.votes)))
         case .peerFault:
             let m: PeerFault = try frame.decode()
             feed(.peerFault(TorrentID(rawValue: m.torrent), Text.printable(m.message, limit: 500)))

@@ -103,6 +103,9 @@ extension SessionShell {
         case ControlMethods.Move.name:
             let p = try ControlLine.parameters(line, as: MoveParameters.self)
             try command(from, .move(find(p.hash), savePath: Self.tidy(p.save)), kind: .move)
+        case ControlMethods.Bans.name: reply(from, bansAnswer())
+        case ControlMethods.AddBan.name: try reply(from, addBan(ControlLine.parameters(line, as: AddBanParameters.self)))
+        case ControlMethods.LiftBan.name: try reply(from, liftBan(ControlLine.parameters(line, as: AddressParameters.self)))
         case ControlMethods.Watch.name: try watch(from, ControlLine.parameters(line, as: WatchParameters.self))
         case ControlMethods.SetSetting.name: try set(from, ControlLine.parameters(line, as: SetSettingParameters.self))
         case ControlMethods.RestartWorker.name: try restart(from, ControlLine.parameters(line, as: WorkerParameters.self).worker)

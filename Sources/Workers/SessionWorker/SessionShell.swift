@@ -57,6 +57,13 @@ package final class SessionShell: WorkerShell {
     var effects: [CatalogEffect] = []
     var replaying: [CatalogLink] = []
 
+    var bans: [Endpoint: StoredBan] = [:]
+    var banChanges: Set<Endpoint> = []
+    var isStoringBans = false
+    var nextBanStore = Instant.zero
+    /// By vote of the peers of each shard: address without port, and votes.
+    var externalAddresses: [UInt16: [(address: Endpoint, votes: Int)]] = [:]
+
     var workers: [WorkerStatus] = []
     var listenPorts: [UInt16: UInt16] = [:]
     var diskStats: [UInt16: DiskStats] = [:]
@@ -96,6 +103,7 @@ package final class SessionShell: WorkerShell {
                 queue: Self.queueLimits(settings), isSequential: settings.string("strategy.piece_selection") == "sequential", isUnclean: sameRun || !loaded.wasClean),
             records: loaded.records, nextID: loaded.nextID)
         core.wallSeconds = UInt64(max(time(nil), 0))
+        bans = Dictionary(try store.loadBans(now: core.wallSeconds).map { ($0.endpoint, $0) }) { a, _ in a }
         startedAt = kit.loop.now
         server = ControlServer(loop: kit.loop)
         let names = Set(loaded.records.map(\.0.facts.infoHash))
@@ -112,6 +120,7 @@ package final class SessionShell: WorkerShell {
         feed(.linkOpened(link, edge.generation))
         replaying.removeAll { $0 == link }
         replaying.append(link)
+        if case .peer = link { sendBans(to: edge) }
     }
     package func edgeClosed(_ edge: Edge) {
         guard let link = Self.link(edge) else { return }
@@ -120,6 +129,7 @@ package final class SessionShell: WorkerShell {
         switch link {
         case .peer(let shard):
             listenPorts[shard] = nil
+            externalAddresses[shard] = nil
             for id in assemblies.keys where core.configuration.shard(of: core.row(TorrentID(rawValue: id))?.record.facts.infoHash ?? InfoHash()) == shard {
                 assemblies[id] = nil
             }
@@ -179,7 +189,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), server.turn(now), drainTurn(now), scheduleTurn(now))
+        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -206,7 +216,7 @@ package final class SessionShell: WorkerShell {
 
     private func drainTurn(_ now: Instant) -> Instant {
         guard let deadline = drainDeadline, !isClosing else { return .never }
-        let mayClose = !isCommitting && core.nextCommit == .never
+        let mayClose = !isCommitting && core.nextCommit == .never && !isStoringBans && (banChanges.isEmpty || !storeFault.isEmpty)
         let disks = workers.filter { $0.role == WorkerRole.disk.rawValue }
         let disksEnded = !disks.isEmpty && disks.allSatisfy { $0.state == 3 }
         guard mayClose && (disksEnded || now >= lastWords) || now >= deadline - .milliseconds(500) else {

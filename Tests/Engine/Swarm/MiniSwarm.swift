@@ -60,6 +60,7 @@ final class MiniSwarm {
         var metadata: [UInt8] = []
         var foundMetadata: [UInt8]?
         var storeFailures: [StoreFailure] = []
+        var bans: [(Endpoint, Violation)] = []
 
         init(swarm: Swarm, buffers: Buffers, endpoint: Endpoint, peerID: PeerID, pieces: Int, rate: Double) {
             self.swarm = swarm
@@ -111,6 +112,7 @@ final class MiniSwarm {
             swarm: swarm, buffers: buffers, endpoint: Endpoint(ipv4: 0x0A00_0000 + UInt32(n + 1) * 256 + 1, port: 6881), peerID: id,
             pieces: geometry.pieceCount, rate: rate)
         node.metadata = metadata
+        swarm.blockDigest = { [unowned node] slot, _ in node.slots[slot.int] }
         nodes.append(node)
         swarm.addTorrent(
             TorrentSpec(id: torrent, infoHash: infoHash, geometry: knowsMetadata ? geometry : nil, metadataLength: metadata.count), now: now,
@@ -376,6 +378,9 @@ final class MiniSwarm {
             precondition(node.openRuns[first] == nil)
             node.openRuns[first] = count
             precondition(count == geometry.slotCount(of: piece))
+        case .bufferKept(_, let piece, let first, let count, _):
+            precondition(node.openRuns[first] == nil && count == geometry.slotCount(of: piece))
+            node.openRuns[first] = count
         case .bufferDiscarded(let first): precondition(node.openRuns.removeValue(forKey: first) != nil)
         case .storePiece(let t, let piece, let first, let length):
             precondition(length == geometry.length(of: piece))
@@ -396,7 +401,8 @@ final class MiniSwarm {
             let at = Int(block) * 16384
             node.swarm.metadataBlock(
                 p, torrent: t, block: block, bytes: Array(node.metadata[at..<min(at + 16384, node.metadata.count)]), now: now, into: &node.effects)
-        case .morePeersWanted: break
+        case .banned(let endpoint, let why, _): node.bans.append((endpoint, why))
+        case .morePeersWanted, .externalAddress: break
         }
     }
 

@@ -191,6 +191,8 @@ package final class SimShard {
         case .bufferOpened(let torrent, let piece, let first, let slots, let length):
             for i in first.int..<first.int + slots { arena.received[i] = false }
             arena.entries[first.int] = .init(torrent: torrent, piece: piece, slots: slots, length: length)
+        case .bufferKept(let torrent, let piece, let first, let slots, let length):
+            arena.entries[first.int] = .init(torrent: torrent, piece: piece, slots: slots, length: length)
         case .bufferDiscarded(let first): arena.entries[first.int] = nil
         case .storePiece(let torrent, let piece, let first, let length):
             buffers.handOver(first)
@@ -200,7 +202,9 @@ package final class SimShard {
             handed[first.int] = request
             world.toDisk(node, self) { _ in .store(request) }
         case .morePeersWanted(let id): world.toSession(node, self) { _ in .morePeersWanted(id) }
-        case .metadataFound, .metadataBlockWanted: break
+        case .banned:
+            world.mark(.peerBanned)
+        case .metadataFound, .metadataBlockWanted, .externalAddress: break
         }
     }
 

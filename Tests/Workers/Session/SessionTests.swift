@@ -104,7 +104,7 @@ import Testing
                 peers: [
                     PeerDetails(
                         endpoint: Endpoint("1.2.3.4:5")!, peerID: PeerID(), client: "evil\u{1B}", source: PeerSource.tracker.rawValue, flags: 1 | 64, downRate: 1,
-                        upRate: 2, downloaded: 3, uploaded: 4, havePieces: 3, inFlight: 1, queued: 0)
+                        upRate: 2, downloaded: 3, uploaded: 4, havePieces: 3, inFlight: 1, queued: 0, score: 0)
                 ]), correlation: list.correlation)
         let peers = try client.answer(ControlMethods.Peers.self).peers
         #expect(peers[0].endpoint == "1.2.3.4:5" && peers[0].flags == ["interested", "seed"] && peers[0].progress == 1 && peers[0].client == "evil\u{FFFD}")

@@ -34,6 +34,10 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case peerFault = 0x020e
     case peerLimits = 0x0264
     case peerTorrentLimits = 0x0265
+    case peerBanned = 0x025a
+    case peerBans = 0x025b
+    case peerBanLifted = 0x025c
+    case externalAddress = 0x025d
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303

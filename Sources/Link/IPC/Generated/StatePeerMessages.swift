@@ -51,7 +51,7 @@ package struct TorrentStats: IPCStruct, Equatable {
 }
 
 package struct PeerDetails: IPCStruct, Equatable {
-    package static var fixedSize: Int { 95 }
+    package static var fixedSize: Int { 99 }
     package var endpoint: Endpoint
     package var peerID: SHA1Digest
     package var client: String  // escaped text: printable ASCII
@@ -64,7 +64,8 @@ package struct PeerDetails: IPCStruct, Equatable {
     package var havePieces: UInt32
     package var inFlight: UInt32  // our requests outstanding
     package var queued: UInt32  // its requests waiting
-    package init(endpoint: Endpoint, peerID: SHA1Digest, client: String = "", source: UInt8, flags: UInt32, downRate: UInt64, upRate: UInt64, downloaded: UInt64, uploaded: UInt64, havePieces: UInt32, inFlight: UInt32, queued: UInt32) {
+    package var score: UInt32  // violation points of its address, fading; 100 bans
+    package init(endpoint: Endpoint, peerID: SHA1Digest, client: String = "", source: UInt8, flags: UInt32, downRate: UInt64, upRate: UInt64, downloaded: UInt64, uploaded: UInt64, havePieces: UInt32, inFlight: UInt32, queued: UInt32, score: UInt32) {
         self.endpoint = endpoint
         self.peerID = peerID
         self.client = client
@@ -77,6 +78,7 @@ package struct PeerDetails: IPCStruct, Equatable {
         self.havePieces = havePieces
         self.inFlight = inFlight
         self.queued = queued
+        self.score = score
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.endpoint(endpoint)
@@ -91,6 +93,7 @@ package struct PeerDetails: IPCStruct, Equatable {
         w.u32(havePieces)
         w.u32(inFlight)
         w.u32(queued)
+        w.u32(score)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, client)
@@ -108,6 +111,7 @@ package struct PeerDetails: IPCStruct, Equatable {
         havePieces = try r.u32()
         inFlight = try r.u32()
         queued = try r.u32()
+        score = try r.u32()
     }
 }
 
@@ -526,5 +530,105 @@ package struct PeerTorrentLimits: IPCMessage, Equatable {
         up = try r.i64()
         group = try r.u32()
         maxPeers = try r.u32()
+    }
+}
+
+package struct Ban: IPCStruct, Equatable {
+    package static var fixedSize: Int { 23 }
+    package var endpoint: Endpoint  // port 0 unless it is a loopback address; an IPv6 address stands for its /64
+    package var reason: UInt8  // Violation
+    package var seconds: UInt32  // how long it still lasts
+    package init(endpoint: Endpoint, reason: UInt8, seconds: UInt32) {
+        self.endpoint = endpoint
+        self.reason = reason
+        self.seconds = seconds
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+        w.u8(reason)
+        w.u32(seconds)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+        reason = try r.u8()
+        seconds = try r.u32()
+    }
+}
+
+/// An address was banned just now.
+package struct PeerBanned: IPCMessage, Equatable {
+    package static var type: MessageType { .peerBanned }
+    package static var fixedSize: Int { 23 }
+    package var endpoint: Endpoint
+    package var reason: UInt8  // Violation
+    package var seconds: UInt32
+    package init(endpoint: Endpoint, reason: UInt8, seconds: UInt32) {
+        self.endpoint = endpoint
+        self.reason = reason
+        self.seconds = seconds
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+        w.u8(reason)
+        w.u32(seconds)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+        reason = try r.u8()
+        seconds = try r.u32()
+    }
+}
+
+/// What other runs, other shards or the user banned; at most 10,000.
+package struct PeerBans: IPCMessage, Equatable {
+    package static var type: MessageType { .peerBans }
+    package static var fixedSize: Int { 8 }
+    package var bans: [Ban]
+    package init(bans: [Ban] = []) {
+        self.bans = bans
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: bans.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, bans)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        bans = try r.structs()
+    }
+}
+
+package struct PeerBanLifted: IPCMessage, Equatable {
+    package static var type: MessageType { .peerBanLifted }
+    package static var fixedSize: Int { 18 }
+    package var endpoint: Endpoint
+    package init(endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+    }
+}
+
+/// Peers see us at this address, by vote.
+package struct ExternalAddress: IPCMessage, Equatable {
+    package static var type: MessageType { .externalAddress }
+    package static var fixedSize: Int { 22 }
+    package var endpoint: Endpoint  // port 0
+    package var votes: UInt32
+    package init(endpoint: Endpoint, votes: UInt32) {
+        self.endpoint = endpoint
+        self.votes = votes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+        w.u32(votes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+        votes = try r.u32()
     }
 }

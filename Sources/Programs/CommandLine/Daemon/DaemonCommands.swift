@@ -96,6 +96,7 @@ struct DaemonStatusCommand: DaemonCommand {
         Terminal.out("ccbtd \(Printable.escape(s.version)), \(health), up \(Quantity.duration(s.uptime))")
         Terminal.out("state      \(Printable.escape(s.stateDirectory))")
         Terminal.out("listening  \(s.listenPort == 0 ? "not now" : "port \(s.listenPort)")")
+        if !s.externalAddresses.isEmpty { Terminal.out("seen as    \(Printable.escape(s.externalAddresses.joined(separator: ", ")))") }
         Terminal.out("torrents   \(s.torrents)" + (states.isEmpty ? "" : ": " + states.joined(separator: ", ")))
         Terminal.out("peers      \(s.peers)")
         Terminal.out("now        ↓ \(Quantity.rate(s.downRate))   ↑ \(Quantity.rate(s.upRate))")
