@@ -28,7 +28,7 @@ SHELL := /bin/bash
 RELEASE := -c release -Xswiftc -cross-module-optimization
 PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev python3-venv iproute2 util-linux
-COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker
+COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy
 LIBTORRENT := 2.1.1
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery
 SEEDS ?= 200
@@ -85,6 +85,7 @@ interop: release
 	$(PYTHON) Tests/Interop/swarm_features.py
 	$(PYTHON) Tests/Interop/encryption.py
 	$(PYTHON) Tests/Interop/limits.py
+	$(PYTHON) Tests/Interop/proxies.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

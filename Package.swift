@@ -62,6 +62,7 @@ var targets: [Target] = [
     wire("Metainfo", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
     wire("PeerWire", ["Bencode", "Primitives", "ByteCodec"]),
     wire("PeerEncryption", ["CCipher", "CHash", "Primitives", "ByteCodec"]),
+    wire("ProxyWire", ["Primitives", "ByteCodec"]),
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
 
     // Engine: decisions; pure; event + now in, effects out.
@@ -80,14 +81,19 @@ var targets: [Target] = [
     link("Control", ["Primitives"]),
 
     // Workers: shells; each owns one loop and one core.
-    workers("WorkerKit", ["IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
-    workers("PeerWorker", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec"]),
+    workers("WorkerKit", ["ProxyWire", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
+    workers(
+        "PeerWorker",
+        [
+            "WorkerKit", "ProxyWire", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Swarm", "PeerWire", "PeerEncryption", "Settings",
+            "Observe", "Primitives", "ByteCodec",
+        ]),
     workers(
         "DiskWorker",
         ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "DiscoveryWorker",
-        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CCurl", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+        ["WorkerKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "SessionWorker",
         ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Limits", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
@@ -115,6 +121,7 @@ var targets: [Target] = [
     .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
     tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
+    tests("ProxyWireTests", "Wire/ProxyWire", ["ProxyWire", "Primitives", "ByteCodec"]),
     tests("PeerEncryptionTests", "Wire/PeerEncryption", ["PeerEncryption", "CCipher", "Primitives", "ByteCodec"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
     tests("BuffersTests", "Engine/Buffers", ["Buffers", "Primitives"]),
@@ -151,7 +158,7 @@ var targets: [Target] = [
 if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
-            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
+            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 

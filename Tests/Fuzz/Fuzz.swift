@@ -7,11 +7,12 @@ import Metainfo
 import PeerEncryption
 import PeerWire
 import Primitives
+import ProxyWire
 import TrackerWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption
+    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption, proxy
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -26,6 +27,7 @@ enum FuzzTarget: String, CaseIterable {
         case .control: controlLines(bytes)
         case .ipc: frames(bytes)
         case .encryption: EncryptionHandshake.fuzz(bytes)
+        case .proxy: ProxyHandshake.fuzz(bytes)
         }
     }
 

@@ -3,7 +3,7 @@ import Primitives
 /// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
 /// enforces it, or when it names a feature that this build lacks and refuses to pretend otherwise.
 package enum OptionTable {
-    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + observability
+    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + observability
 
     package static func find(_ key: String) -> Option? { byKey[key] }
     /// The option that an environment variable names; nil when it names none.
@@ -134,6 +134,21 @@ package enum OptionTable {
         option("security.encryption_prefer_rc4", .boolean, .boolean(false), "of two allowed ciphers take rc4 where the choice is ours"),
         // A burst of 20 callers behind one address passes; each holds a descriptor and at most 16 KiB until its handshake is over.
         integer("security.max_handshakes_per_address", 20, 1...10_000, "accepted connections of one address without a finished handshake; the oldest goes first"),
+    ]
+
+    // The proxy is named by address: looking a name up would be a packet past it.
+    private static let proxy: [Option] = [
+        option("proxy.enable_proxy", .boolean, .boolean(false), "connect through the proxy below, for what the options below say"),
+        option("proxy.proxy_type", .choice(["socks5", "http"]), .text("socks5"), "http: CONNECT, and plain requests to http trackers"),
+        option("proxy.proxy_host", .address, .text("127.0.0.1"), "address of the proxy"),
+        integer("proxy.proxy_port", 1080, 1...65535, "its port"),
+        option("proxy.proxy_username", .text(maximumBytes: 255), .text(""), "empty: none is given"),
+        option("proxy.proxy_password", .text(maximumBytes: 255), .text(""), "given with the user name; keep this file readable by the daemon only"),
+        option("proxy.proxy_for_trackers", .boolean, .boolean(true), "announce through it; udp trackers, which it does not take, are then not asked"),
+        option("proxy.proxy_for_peers", .boolean, .boolean(false), "dial peers through it, and never directly; who calls us is still answered directly"),
+        option(
+            "proxy.proxy_bypass_list", .list(maximumCount: 1000), .list([]),
+            "addresses, nets like 10.0.0.0/8 and host names (with their subdomains) that are connected to directly"),
     ]
 
     private static let observability: [Option] = [

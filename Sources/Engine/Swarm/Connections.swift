@@ -53,11 +53,12 @@ extension Swarm {
         send(i, .handshake(torrents[t].infoHash), now, &effects)
     }
 
-    package func dialFailed(_ p: PeerHandle, errno: Int32, now: Instant, into effects: inout EffectBuffer) {
+    /// `isOurs`: the fault lies on our side of the peer (a proxy), and says nothing about it.
+    package func dialFailed(_ p: PeerHandle, errno: Int32, isOurs: Bool = false, now: Instant, into effects: inout EffectBuffer) {
         let i = Int(p.index)
         guard i < peerRows, peers[i].generation == p.generation, peers[i].stage == .dialling || peers[i].stage == .closing else { return }
         if peers[i].stage == .dialling {
-            peers[i].closeReason = .connectTimeout
+            peers[i].closeReason = isOurs ? .notDialled : .connectTimeout
             detach(i, now, &effects)
         }
         freePeer(i)
@@ -174,7 +175,9 @@ extension Swarm {
         var gone = false, nextTry = Instant.never
         torrents[t].candidates.update(listens) { c in
             c.state = .idle
-            if mayTryOtherWay, !c.usesOtherWay {
+            if reason == .notDialled {
+                c.nextTry = now + .seconds(10)
+            } else if mayTryOtherWay, !c.usesOtherWay {
                 c.usesOtherWay = true
                 c.nextTry = now
                 // One more to the same address within the minute; then the usual back-off.

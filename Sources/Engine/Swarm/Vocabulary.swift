@@ -74,6 +74,8 @@ package enum CloseReason: UInt8, Hashable, Sendable, CaseIterable {
     case bothSeeds, tooManyPeers, torrentPaused, torrentRemoved
     /// No agreement on message stream encryption.
     case encryptionRefused
+    /// The dial failed on our side of the peer.
+    case notDialled
 }
 
 /// How a connection's stream is hidden (message stream encryption). The raw values are for the shell and the simulator only.

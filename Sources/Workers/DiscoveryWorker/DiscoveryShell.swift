@@ -42,6 +42,7 @@ package final class DiscoveryShell: WorkerShell {
     private let http: HTTPTracker
     private let udp: UDPTracker
     private let resolver: Resolver
+    private let proxy: ProxyRules
     private var effects: [AnnounceCore.Effect] = []
     private var session: Edge?
     private var isStarted = false
@@ -68,6 +69,7 @@ package final class DiscoveryShell: WorkerShell {
         let interface = settings.string("network.listen_interface")
         let source = Endpoint(address: interface, port: 0).flatMap { $0.isUnspecified ? nil : $0 }
         let timeout = settings.seconds("network.tracker_timeout")
+        proxy = ProxyRules(settings)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2)
@@ -75,7 +77,7 @@ package final class DiscoveryShell: WorkerShell {
             loop: kit.loop, kind: Kind.http,
             limits: HTTPTracker.Limits(
                 connections: configuration.total, connectionsPerHost: configuration.perHost, whole: timeout,
-                connect: settings.seconds("network.tracker_connect_timeout"), source: source?.address))
+                connect: settings.seconds("network.tracker_connect_timeout"), source: source?.address, proxy: proxy))
     }
 
     package func edgeOpened(_ edge: Edge) {
@@ -179,7 +181,13 @@ package final class DiscoveryShell: WorkerShell {
         for effect in effects {
             switch effect {
             case .announce(let id, let url, let request):
-                if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
+                if url.scheme != .udp {
+                    http.begin(id, url, request, now: now)
+                } else if proxy.isFor(tracker: url.host) {
+                    udp.refuse(id, "UDP does not go through the proxy, and nothing goes past it")
+                } else {
+                    udp.begin(id, url, request, now: now)
+                }
             case .peers(let torrent, let endpoints):
                 send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.tracker.rawValue, endpoints: endpoints))
             case .report(let report): send(status(report, now))

@@ -3,7 +3,9 @@ import Discovery
 import Glibc
 import LinuxIO
 import Primitives
+import ProxyWire
 import TrackerWire
+import WorkerKit
 
 /// Announces over HTTP and HTTPS. libcurl's multi interface does the protocol; its sockets are polled by our loop and
 /// its timer is one of our deadlines, so there is no second event loop. Redirects are followed here, not in libcurl,
@@ -20,6 +22,7 @@ final class HTTPTracker {
         var connect: TimeSpan
         /// The address that announces come from; nil for the system's choice.
         var source: String?
+        var proxy = ProxyRules.none
     }
 
     private let loop: Loop
@@ -76,7 +79,7 @@ final class HTTPTracker {
 
     /// Begins an announce; its end is in ``takeEnded()``, at the earliest after the next ``turn(now:)``.
     func begin(_ id: RequestID, _ url: TrackerURL, _ request: AnnounceRequest, now: Instant) {
-        start(HTTPTransfer(id: id, url: url.announce(request), path: url.path, deadline: now + limits.whole), now)
+        start(HTTPTransfer(id: id, url: url.announce(request), host: url.host, path: url.path, deadline: now + limits.whole), now)
     }
 
     private func start(_ transfer: HTTPTransfer, _ now: Instant) {
@@ -90,9 +93,7 @@ final class HTTPTracker {
         must(ccurl_set_string(easy, CURLOPT_USERAGENT, "ccbt/0.1.0"))
         // Inflated by libcurl as it comes in; "" would offer whatever libcurl was built with.
         must(ccurl_set_string(easy, CURLOPT_ACCEPT_ENCODING, "gzip"))
-        // A proxy from the environment would connect in our place, past every check of addresses.
-        must(ccurl_set_string(easy, CURLOPT_PROXY, ""))
-        if let source = limits.source { must(ccurl_set_string(easy, CURLOPT_INTERFACE, "host!" + source)) }
+        setProxy(easy, transfer)
         must(ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         must(ccurl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0))
         must(ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1))
@@ -111,6 +112,25 @@ final class HTTPTracker {
         transfers[easy] = transfer
         let code = curl_multi_add_handle(multi, easy)
         precondition(code == CURLM_OK, "libcurl refused a handle: \(code.rawValue)")
+    }
+
+    /// A proxy, or an exception from it, that the environment names would connect past every check of addresses.
+    private func setProxy(_ easy: UnsafeMutableRawPointer, _ transfer: HTTPTransfer) {
+        let proxy = limits.proxy
+        guard proxy.isFor(tracker: transfer.host) else {
+            transfer.proxy = nil
+            must(ccurl_set_string(easy, CURLOPT_PROXY, ""))
+            if let source = limits.source { must(ccurl_set_string(easy, CURLOPT_INTERFACE, "host!" + source)) }
+            return
+        }
+        transfer.proxy = proxy.endpoint
+        // socks5h: names are looked up by the proxy, so that no packet goes past it.
+        must(ccurl_set_string(easy, CURLOPT_PROXY, (proxy.kind == .socks5 ? "socks5h://" : "http://") + proxy.endpoint.description))
+        must(ccurl_set_string(easy, CURLOPT_NOPROXY, ""))
+        if let credentials = proxy.credentials {
+            must(ccurl_set_string(easy, CURLOPT_PROXYUSERNAME, credentials.user))
+            must(ccurl_set_string(easy, CURLOPT_PROXYPASSWORD, credentials.password))
+        }
     }
 
     // MARK: events

@@ -11,7 +11,10 @@ final class HTTPTransfer {
     let id: RequestID
     let deadline: Instant
     private(set) var url: String
+    private(set) var host: String
     private(set) var redirects = 0
+    /// Through which this hop goes; nil: directly.
+    var proxy: Endpoint?
     /// `CURL_ERROR_SIZE` bytes.
     let errorText: UnsafeMutablePointer<CChar>
     private var path: String
@@ -23,9 +26,10 @@ final class HTTPTransfer {
     /// Who answers.
     private var remote: Endpoint?
 
-    init(id: RequestID, url: String, path: String, deadline: Instant) {
+    init(id: RequestID, url: String, host: String, path: String, deadline: Instant) {
         self.id = id
         self.url = url
+        self.host = host
         self.path = path
         self.deadline = deadline
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -48,6 +52,7 @@ final class HTTPTransfer {
         }
         if let remote { policy.visited(remote) }
         url = target.text
+        host = target.host
         path = target.path
         return nil
     }
@@ -103,6 +108,13 @@ final class HTTPTransfer {
 
     /// Before each connect: no packet goes to an address that the policy refuses.
     fileprivate func mayConnect(_ address: Endpoint) -> Bool {
+        if let proxy {
+            // What a name stands for is the proxy's to know; an address that a URL names is judged here.
+            guard address == proxy else { return false }
+            guard let literal = Endpoint(address: host, port: 0), !policy.admits(literal, path: path) else { return true }
+            refused = literal
+            return false
+        }
         if policy.admits(address, path: path) { return true }
         refused = address
         return false
@@ -111,7 +123,7 @@ final class HTTPTransfer {
     /// Before each request: a connection that is used again was opened under another announce's policy.
     fileprivate func mayRequest(_ address: Endpoint?) -> Bool {
         guard let address, mayConnect(address) else { return false }
-        remote = address
+        remote = proxy == nil ? address : Endpoint(address: host, port: 0)
         return true
     }
 }

@@ -72,6 +72,9 @@ final class UDPTracker {
         }
     }
 
+    /// Ends an announce that is not to be made.
+    func refuse(_ id: RequestID, _ reason: String) { end(id, .failed(reason, hostFault: false, retryAfter: nil)) }
+
     /// A lookup's end, from ``Resolver/completed(_:now:)``.
     func resolved(_ host: String, _ answer: AddressCache.Answer, now: Instant) {
         for id in asked.filter({ $0.address == nil && $0.url.host == host }).map(\.id) {

@@ -48,11 +48,13 @@ extension PeerShell {
 
     func dial(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
         do throws(Errno) {
-            let fd = try Sockets.streamSocket(for: endpoint, bind: bindEndpoint(for: endpoint))
+            let usesProxy = proxy.isFor(peer: endpoint), first = usesProxy ? proxy.endpoint : endpoint
+            let fd = try Sockets.streamSocket(for: first, bind: bindEndpoint(for: first))
             Sockets.setNoDelay(fd)
             let link = addLink(peer, fd, .dialing)
+            link.proxyTarget = usesProxy ? endpoint : nil
             link.connectPosted = true
-            kit.loop.connect(fd, SocketAddress(endpoint), token: link.token(.connect))
+            kit.loop.connect(fd, SocketAddress(first), token: link.token(.connect))
         } catch {
             swarm.dialFailed(peer, errno: error.code, now: now, into: &effects)
         }
@@ -70,15 +72,24 @@ extension PeerShell {
         link.connectPosted = false
         guard link.state != .closing else { return finishClosing(link, now: now) }
         if result < 0 {
+            if link.proxyTarget != nil { proxyFailed(link, "\(Errno(-result))", now: now) }
             close(link, errno: -result, now: now)
+        } else if let target = link.proxyTarget {
+            askProxy(link, for: target)
+            postReceive(link, now: now)
         } else {
-            link.state = .greeting
-            swarm.connected(link.peer, now: now, into: &effects)
-            act(now: now)
-            if link.state == .greeting, swarm.dialsEncrypted(link.peer) { beginEncryption(link) }
+            reached(link, now: now)
             postReceive(link, now: now)
         }
         act(now: now)
+    }
+
+    /// The stream is the other side's: what was decided about it goes out.
+    func reached(_ link: Link, now: Instant) {
+        link.state = .greeting
+        swarm.connected(link.peer, now: now, into: &effects)
+        act(now: now)
+        if link.state == .greeting, swarm.dialsEncrypted(link.peer) { beginEncryption(link) }
     }
 
     // MARK: Handshake
@@ -147,7 +158,7 @@ extension PeerShell {
     /// `errno` 0: because we want it, or the other side ended the stream.
     func close(_ link: Link, errno: Int32, now: Instant) {
         guard link.state != .closing else { return }
-        link.neverConnected = link.state == .dialing
+        link.neverConnected = link.state == .dialing || link.state == .proxying
         link.state = .closing
         link.closeErrno = errno
         link.serves.removeAll()
@@ -168,7 +179,7 @@ extension PeerShell {
         freeLinks.append(Int(link.index))
         if linkOfPeer[Int(link.peer.index)] == Int32(link.index) { linkOfPeer[Int(link.peer.index)] = -1 }
         if link.neverConnected {
-            swarm.dialFailed(link.peer, errno: link.closeErrno, now: now, into: &effects)
+            swarm.dialFailed(link.peer, errno: link.closeErrno, isOurs: link.failedOnOurSide, now: now, into: &effects)
         } else {
             swarm.closed(link.peer, errno: link.closeErrno, now: now, into: &effects)
         }

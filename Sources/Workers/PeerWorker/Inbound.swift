@@ -17,7 +17,7 @@ extension PeerShell {
     // MARK: Posting
 
     func postReceive(_ link: Link, now: Instant) {
-        guard link.state == .open || link.state == .greeting || link.state == .securing, !link.receivePosted else { return }
+        guard link.state != .dialing, link.state != .closing, !link.receivePosted else { return }
         // Held back by a rate limit: the tick posts it again, and until then the window closes.
         guard swarm.mayReceive(link.peer, now: now) else { return }
         link.receivePosted = true
@@ -87,7 +87,9 @@ extension PeerShell {
                 parse(link, now: now)
             }
         case -ECANCELED: break
-        default: close(link, errno: -result, now: now)
+        default:
+            if link.state == .proxying { proxyFailed(link, "it hung up", now: now) }
+            close(link, errno: -result, now: now)
         }
         act(now: now)
         postReceive(link, now: now)
@@ -125,6 +127,10 @@ extension PeerShell {
     /// Takes whole messages from the inbox. A block whose payload is not all here goes on by the plan.
     func parse(_ link: Link, now: Instant) {
         while link.state != .closing {
+            if link.state == .proxying {
+                guard hearProxy(link, now: now) else { return }
+                continue
+            }
             if link.state == .securing {
                 guard secure(link, now: now) else { return }
                 continue

@@ -4,15 +4,16 @@ import LinuxIO
 import PeerEncryption
 import PeerWire
 import Primitives
+import ProxyWire
 import Swarm
 
 /// One connection's bytes: what is being received, what is being sent. Decisions are the swarm's.
 ///
-/// Life: `dialing → [securing →] greeting → open → closing`; an accepted connection begins at `greeting`, and goes to `securing` and
+/// Life: `dialing → [proxying →] [securing →] greeting → open → closing`; an accepted connection begins at `greeting`, and goes to `securing` and
 /// back when its first bytes are not a plain handshake. A closing link lives until
 /// its last operation has completed, since the kernel may write into its memory until then.
 final class Link {
-    enum State { case dialing, securing, greeting, open, closing }
+    enum State { case dialing, proxying, securing, greeting, open, closing }
 
     /// Row in the shell's table of links, and how often the row was used: what completion tokens carry.
     let index: UInt32
@@ -44,6 +45,14 @@ final class Link {
         self.fd = fd
         self.state = state
     }
+
+    // Proxy
+    /// Whom the proxy is to connect us to; nil: dialled directly.
+    var proxyTarget: Endpoint?
+    /// While proxying.
+    var proxyHandshake: ProxyHandshake?
+    /// The dial failed before it was the other side's turn.
+    var failedOnOurSide = false
 
     // Encryption
     var isAccepted = false

@@ -51,7 +51,7 @@ extension PeerShell {
     }
 
     private func flush(_ link: Link, now: Instant) {
-        guard link.state == .open || link.state == .greeting || link.state == .securing, !link.sendPosted else { return }
+        guard link.state != .dialing, link.state != .closing, !link.sendPosted else { return }
         swap(&link.outbox, &link.batch.control)
         link.batch.begin(with: link.encipher, finished: link.finishedOutput)
         link.finishedOutput = 0

@@ -19,6 +19,7 @@ import WorkerKit
 ///     Outbound.swift      serve → cache → send                 SessionLink.swift  torrents, peers, statistics ⇄ session
 ///     Connections.swift   accept, dial, greet, close           Effects.swift      what the core decided → the files above
 ///     Encryption.swift    the encrypted handshake, in front of the plain one
+///     Proxying.swift      the proxy's, in front of both
 ///
 /// One thread, one ring. The core is entered once per completion; what it wants is in `effects`.
 package final class PeerShell: WorkerShell {
@@ -41,6 +42,9 @@ package final class PeerShell: WorkerShell {
     var pausedListeners: [Int] = []
     var acceptPausedUntil = Instant.zero
     let encryption: EncryptionRules
+    let proxy: ProxyRules
+    /// When the log last said what is wrong with the proxy.
+    var proxyFaultToldAt = Instant(nanoseconds: -3_600_000_000_000)
     /// The torrents that an encrypted handshake may name.
     var swarmKeys = SwarmKeys()
     var dirty: [UInt32] = []
@@ -85,6 +89,7 @@ package final class PeerShell: WorkerShell {
         getentropy(&seed, 8)
         configuration = SwarmConfiguration(kit.settings, seed: seed)
         encryption = EncryptionRules(kit.settings)
+        proxy = ProxyRules(kit.settings)
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
         handedLength = [UInt32](repeating: 0, count: slots)
         handedDevice = [UInt16](repeating: 0, count: slots)

@@ -127,6 +127,23 @@ import Testing
         }
     }
 
+    @Test func aFaultOnOurSideIsNotThePeers() {
+        for isOurs in [true, false] {
+            let stage = Stage()
+            stage.swarm.peersFound(stage.id, origin: .tracker, [Endpoint("10.9.9.9:7000")!], now: stage.now, into: &stage.effects)
+            var dials = 0
+            for _ in 0..<6000 {
+                for case .dial(let p, _) in stage.take() {
+                    dials += 1
+                    stage.swarm.dialFailed(p, errno: 111, isOurs: isOurs, now: stage.now, into: &stage.effects)
+                }
+                stage.advance(.milliseconds(100))
+            }
+            // Ten minutes: once a minute while it is ours; three attempts and no more while it is the peer's.
+            #expect(isOurs ? dials >= 8 : dials == 3, "\(dials) dials")
+        }
+    }
+
     @Test func theWayThatWorkedIsTakenAgain() {
         let stage = Stage { $0.dialsOtherWay = true }
         stage.swarm.peersFound(stage.id, origin: .manual, [Endpoint("10.9.9.9:7000")!], now: stage.now, into: &stage.effects)

@@ -3,8 +3,10 @@ import Foundation
 import Glibc
 import LinuxIO
 import Primitives
+import Settings
 import Testing
 import TrackerWire
+import WorkerKit
 
 @testable import DiscoveryWorker
 
@@ -17,11 +19,11 @@ final class Line {
     private var serial: UInt32 = 0
     var outcomes: [RequestID: AnnounceOutcome] = [:]
 
-    init(whole: TimeSpan = .seconds(10)) throws {
+    init(whole: TimeSpan = .seconds(10), proxy: ProxyRules = .none) throws {
         loop = try Loop()
         resolver = Resolver(loop: loop, kind: 18)
         http = try HTTPTracker(
-            loop: loop, kind: 16, limits: .init(connections: 32, connectionsPerHost: 8, whole: whole, connect: .seconds(5), source: nil))
+            loop: loop, kind: 16, limits: .init(connections: 32, connectionsPerHost: 8, whole: whole, connect: .seconds(5), source: nil, proxy: proxy))
         udp = try UDPTracker(loop: loop, kind: 17, resolver: resolver, source: nil, whole: whole)
         loop.wait(until: .zero)
     }
@@ -170,6 +172,22 @@ final class Line {
         let slow = line.begin(tracker.httpURL("/announce/slow"))
         #expect(line.announce(tracker.httpURL()).hasPrefix("answered"))
         #expect(line.outcomes[slow] == nil)
+    }
+
+    /// Names are the proxy's to look up; an address in the URL is judged before the proxy is asked for it.
+    @Test func throughAProxy() throws {
+        let proxy = try TestTracker()
+        var settings = Settings()
+        try settings.set("proxy.enable_proxy", .boolean(true))
+        try settings.set("proxy.proxy_type", .text("http"))
+        try settings.set("proxy.proxy_port", .integer(proxy.http))
+        try settings.set("proxy.proxy_bypass_list", .list([.text("direct.invalid")]))
+        let line = try Line(proxy: ProxyRules(settings))
+        #expect(line.announce("http://169.254.169.254/announce") == "failed torrent 169.254.169.254 may not be asked from here")
+        #expect(line.announce("http://127.0.0.1:\(proxy.http)/shutdown") == "failed torrent 127.0.0.1 may not be asked from here")
+        let named = line.announce("http://nowhere.invalid/announce"), direct = line.announce("http://direct.invalid/announce")
+        #expect(!named.contains("resolve") && named != "nothing", "\(named)")
+        #expect(direct.contains("resolve"), "\(direct)")
     }
 
     @Test func nobodyThere() throws {

@@ -1,0 +1,213 @@
+"""ccbt through real proxies: microsocks, dante (SOCKS5) and tinyproxy (HTTP CONNECT).
+
+    proxies.py [--slice] [--mib N] [--only TEXT]
+
+Each proxy calls from an address of its own, so that who is called sees whether it was called through the proxy. Peers
+and HTTP trackers are reached through each; wrong passwords, refusals and proxies that are down let nothing past.
+"""
+import argparse, http.client, os, shutil, signal, socket, subprocess, sys, time, traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import sandbox
+from clients import Ccbt, Libtorrent
+from content import Torrent, single_file
+from sandbox import Tracker, address, until
+
+PROXY, OUTSIDE = 30, 29  # where proxies listen, where they call from
+
+
+class Proxy:
+    """One proxy program."""
+
+    def __init__(self, folder, program, port, user='', password=''):
+        self.name, self.port, self.ip, self.home = program, port, address(PROXY), folder
+        folder.mkdir(parents=True)
+        outside = address(OUTSIDE)
+        if program == 'microsocks':
+            argv = ['microsocks', '-i', self.ip, '-p', str(port), '-b', outside] + (['-u', user, '-P', password] if user else [])
+        elif program == 'danted':
+            (folder / 'conf').write_text(f'''logoutput: stderr
+internal: {self.ip} port = {port}
+external: {outside}
+clientmethod: none
+socksmethod: none
+user.privileged: root
+user.unprivileged: nobody
+client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
+''')
+            argv = ['danted', '-f', str(folder / 'conf')]
+        else:
+            (folder / 'conf').write_text(f'Port {port}\nListen {self.ip}\nBind {outside}\nTimeout 600\nMaxClients 100\n' + (f'BasicAuth {user} {password}\n' if user else ''))
+            argv = ['tinyproxy', '-d', '-c', str(folder / 'conf')]
+        self.log = open(folder / 'log', 'ab')
+        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        until(lambda: socket.create_connection((self.ip, port), 1).close() or True, 10, what=program)
+
+    def stop(self, timeout=5):
+        try: os.killpg(self.proc.pid, signal.SIGKILL)
+        except ProcessLookupError: pass
+        self.proc.wait()
+
+    def tail(self, lines=3): return ' | '.join((self.home / 'log').read_text(errors='replace').splitlines()[-lines:])
+
+
+def through(kind, port, user='', password='', peers=True, trackers=True, **more):
+    return {'proxy__enable_proxy': True, 'proxy__proxy_type': kind, 'proxy__proxy_host': address(PROXY), 'proxy__proxy_port': port,
+            'proxy__proxy_username': user, 'proxy__proxy_password': password, 'proxy__proxy_for_peers': peers,
+            'proxy__proxy_for_trackers': trackers, **more}
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.folder = options, sandbox.scratch('ccbt-proxies-')
+        self.torrent = Torrent(single_file(self.folder / 'source' / 'content.bin', (options.mib << 20) + 4321), piece=256 << 10)
+        self.file, self.source = self.torrent.write(self.folder / 'content.torrent'), self.folder / 'source'
+        self.n = self.passed = self.failed = 0
+
+    def place(self, name):
+        self.n += 1
+        return self.folder / f'{self.n:03}-{name}'
+
+    def run(self, label, body):
+        if self.options.only and self.options.only not in label: return
+        begin, started, why, said = time.monotonic(), [], '', ''
+        try: said = body(started) or ''
+        except Exception as error:
+            why = f'{type(error).__name__}: {error}'.splitlines()[0][:300]
+            if os.environ.get('CCBT_TEST_TRACE'): traceback.print_exc()
+            for c in started: why += f'\n      {c.name}: {c.tail(6)}'
+        for c in reversed(started): c.stop()
+        if not why:
+            for c in started: shutil.rmtree(c.home, ignore_errors=True)
+        self.passed, self.failed = self.passed + (not why), self.failed + bool(why)
+        print(f'{"ok" if not why else "FAILED":7}{label:78}{time.monotonic() - begin:6.1f} s  {why or said}', flush=True)
+
+
+def download(bench, label, proxy, settings, seen_from, lt=None):
+    """ccbt fetches from libtorrent; `seen_from`: the address that libtorrent must be called from, None: not at all."""
+    def body(started):
+        it = Libtorrent(bench.place('lt'), address(2), **({'in_enc_policy': 0, 'out_enc_policy': 0, 'allowed_enc_level': 2} if lt else {}))
+        if proxy: started.append(Proxy(bench.place('proxy'), *proxy))
+        us, down = Ccbt(bench.place('ccbt'), address(1), **settings), bench.place('down')
+        for c in (it, us): started.append(c); c.start()
+        down.mkdir()
+        it.add(bench.file, bench.source)
+        until(lambda: it.stat()['complete'], 60, what='libtorrent to check')
+        us.add(bench.file, down)
+        callers, end = set(), time.monotonic() + (8 if seen_from is None else 60)
+        us.dial(it.ip, it.port)
+        while time.monotonic() < end:
+            callers |= {p['ip'] for p in it.peers()}
+            if us.stat()['complete']: break
+        if seen_from is None:
+            if callers or us.stat()['done']: raise AssertionError(f'called from {callers}, {us.stat()["done"]} bytes')
+            return 'nothing got through'
+        until(lambda: us.stat()['complete'], 5, what='the download')
+        if (wrong := bench.torrent.difference(down)): raise AssertionError(wrong)
+        if callers != {seen_from}: raise AssertionError(f'called from {callers}, not {seen_from}')
+        return f'identical, called from {seen_from}'
+    bench.run(label, body)
+
+
+def announcers(tracker, torrent):
+    """The addresses that a tracker knows for the torrent, asked as somebody else."""
+    quoted = ''.join('%' + torrent.hash[i:i + 2] for i in range(0, 40, 2))
+    link = http.client.HTTPConnection(tracker.address, tracker.port, timeout=5, source_address=(address(12), 0))
+    link.request('GET', f'/announce?info_hash={quoted}&peer_id=-XX0000-bbbbbbbbbbbb&port=9&uploaded=0&downloaded=0&left=1&compact=1')
+    body = link.getresponse().read()
+    at = body.index(b'5:peers') + 7
+    length = int(body[at:body.index(b':', at)])
+    raw = body[body.index(b':', at) + 1:][:length]
+    return {socket.inet_ntoa(raw[i:i + 4]) for i in range(0, length, 6)} - {address(12)}
+
+
+def announce(bench, label, proxy, settings, seen_from):
+    def body(started):
+        tracker = Tracker(bench.folder / 'tracker', [bench.torrent.hash])
+        try:
+            if proxy: started.append(Proxy(bench.place('proxy'), *proxy))
+            us = Ccbt(bench.place('ccbt'), address(1), **settings)
+            started.append(us)
+            us.start()
+            us.add(bench.torrent.write(bench.folder / 'tracked.torrent', announce=tracker.announce('http')), bench.source)
+            end, known = time.monotonic() + (8 if seen_from is None else 30), set()
+            while time.monotonic() < end and not known:
+                known = announcers(tracker, bench.torrent)
+                time.sleep(0.2)
+        finally: tracker.stop()
+        if known != ({seen_from} if seen_from else set()): raise AssertionError(f'announced from {known}, not {seen_from}')
+        return f'announced from {seen_from}' if seen_from else 'not announced'
+    bench.run(label, body)
+
+
+def leaks(bench):
+    """With a proxy that is down: sockets where peers and trackers would be hear nothing."""
+    def body(started):
+        peer, tracker = socket.create_server((address(9), 6899)), socket.create_server((address(10), 7000))
+        datagrams, utp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind((address(10), 7001))
+        utp.bind((address(9), 6899))
+        us = Ccbt(bench.place('ccbt'), address(1), **through('socks5', 1099))
+        started.append(us)
+        us.start()
+        for n, url in enumerate((f'http://{address(10)}:7000/announce', f'udp://{address(10)}:7001/announce')):
+            torrent = Torrent(single_file(bench.folder / f'leak{n}' / f'leak{n}.bin', 1 << 20, seed=50 + n), piece=64 << 10)
+            down = bench.place('down')
+            down.mkdir()
+            us.add(torrent.write(bench.folder / f'leak{n}.torrent', announce=url), down)
+            us.dial(address(9), 6899)
+        time.sleep(8)
+        heard = []
+        for name, s in (('a peer', peer), ('a peer by UDP', utp), ('an http tracker', tracker), ('a udp tracker', datagrams)):
+            s.setblocking(False)
+            try: heard.append((name, s.accept()[1] if s.type == socket.SOCK_STREAM else s.recvfrom(2048)[1]))
+            except BlockingIOError: pass
+            s.close()
+        if heard: raise AssertionError(f'past the proxy: {heard}')
+        return 'not one packet to the peer or the trackers in 8 s'
+    bench.run('proxy down: nothing is dialled directly', body)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--slice', action='store_true')
+    parser.add_argument('--mib', type=int, help='size of the content (64; slice 16)')
+    parser.add_argument('--only', help='rows whose text contains this')
+    options = parser.parse_args()
+    options.mib = options.mib or (16 if options.slice else 64)
+    missing = [p for p in ('microsocks', 'danted', 'tinyproxy') if not shutil.which(p, path=os.environ['PATH'] + ':/usr/sbin')]
+    if missing:
+        print(f'skipped  {", ".join(missing)} not installed')
+        print('proxies: 0 passed, 0 failed')
+        return
+    os.environ['PATH'] += ':/usr/sbin'
+    sandbox.enter()
+    if not sandbox.isolated():
+        print('skipped  there is no namespace: every address is the loopback here')
+        print('proxies: 0 passed, 0 failed')
+        return
+    bench, outside, ours = Bench(options), address(OUTSIDE), address(1)
+    download(bench, 'peer through microsocks (SOCKS5)', ('microsocks', 1080), through('socks5', 1080), outside)
+    download(bench, 'peer through microsocks with user and password', ('microsocks', 1080, 'usr', 'pw'), through('socks5', 1080, 'usr', 'pw'), outside)
+    download(bench, 'peer through microsocks, wrong password', ('microsocks', 1080, 'usr', 'pw'), through('socks5', 1080, 'usr', 'no'), None)
+    download(bench, 'peer through dante (SOCKS5)', ('danted', 1080), through('socks5', 1080), outside)
+    download(bench, 'peer through tinyproxy (HTTP CONNECT)', ('tinyproxy', 8888), through('http', 8888), outside)
+    download(bench, 'peer through tinyproxy with user and password', ('tinyproxy', 8888, 'usr', 'pw'), through('http', 8888, 'usr', 'pw'), outside)
+    if not options.slice:
+        download(bench, 'peer through tinyproxy, wrong password', ('tinyproxy', 8888, 'usr', 'pw'), through('http', 8888, 'usr', 'no'), None)
+        download(bench, 'peer through a SOCKS5 proxy that speaks HTTP', ('tinyproxy', 8888), through('socks5', 8888), None)
+        download(bench, 'peer past the proxy when proxy_for_peers is off', ('microsocks', 1080), through('socks5', 1080, peers=False), ours)
+    download(bench, 'encrypted peer (RC4) through dante', ('danted', 1080), through('socks5', 1080, security__encryption_mode='required'), outside, lt='rc4')
+    download(bench, 'peer on the bypass list', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_bypass_list=[f'{address(2)}/32']), ours)
+    download(bench, 'peer while the proxy is down', None, through('socks5', 1080), None)
+    announce(bench, 'http tracker through microsocks (SOCKS5)', ('microsocks', 1080), through('socks5', 1080), outside)
+    announce(bench, 'http tracker through tinyproxy (HTTP) with user and password', ('tinyproxy', 8888, 'usr', 'pw'), through('http', 8888, 'usr', 'pw'), outside)
+    announce(bench, 'http tracker while the proxy is down', None, through('socks5', 1080), None)
+    if not options.slice: announce(bench, 'http tracker past the proxy when proxy_for_trackers is off', ('microsocks', 1080), through('socks5', 1080, trackers=False), ours)
+    leaks(bench)
+    print(f'proxies: {bench.passed} passed, {bench.failed} failed')
+    sys.exit(1 if bench.failed else 0)
+
+
+if __name__ == '__main__': main()
