@@ -3,7 +3,7 @@
     proxies.py [--slice] [--mib N] [--only TEXT]
 
 Each proxy calls from an address of its own, so that who is called sees whether it was called through the proxy. Peers
-and HTTP trackers are reached through each; wrong passwords, refusals and proxies that are down let nothing past.
+and trackers are reached through each; wrong passwords, refusals and proxies that are down let nothing past.
 """
 import argparse, http.client, os, shutil, signal, socket, subprocess, sys, time, traceback
 
@@ -122,7 +122,7 @@ def announcers(tracker, torrent):
     return {socket.inet_ntoa(raw[i:i + 4]) for i in range(0, length, 6)} - {address(12)}
 
 
-def announce(bench, label, proxy, settings, seen_from):
+def announce(bench, label, proxy, settings, seen_from, way='http'):
     def body(started):
         tracker = Tracker(bench.folder / 'tracker', [bench.torrent.hash])
         try:
@@ -130,7 +130,7 @@ def announce(bench, label, proxy, settings, seen_from):
             us = Ccbt(bench.place('ccbt'), address(1), **settings)
             started.append(us)
             us.start()
-            us.add(bench.torrent.write(bench.folder / 'tracked.torrent', announce=tracker.announce('http')), bench.source)
+            us.add(bench.torrent.write(bench.folder / 'tracked.torrent', announce=tracker.announce(way)), bench.source)
             end, known = time.monotonic() + (8 if seen_from is None else 30), set()
             while time.monotonic() < end and not known:
                 known = announcers(tracker, bench.torrent)
@@ -204,6 +204,9 @@ def main():
     announce(bench, 'http tracker through microsocks (SOCKS5)', ('microsocks', 1080), through('socks5', 1080), outside)
     announce(bench, 'http tracker through tinyproxy (HTTP) with user and password', ('tinyproxy', 8888, 'usr', 'pw'), through('http', 8888, 'usr', 'pw'), outside)
     announce(bench, 'http tracker while the proxy is down', None, through('socks5', 1080), None)
+    announce(bench, 'udp tracker through dante (SOCKS5, UDP ASSOCIATE)', ('danted', 1080), through('socks5', 1080), outside, 'udp')
+    announce(bench, 'udp tracker with an http proxy is not asked', ('tinyproxy', 8888), through('http', 8888), None, 'udp')
+    if not options.slice: announce(bench, 'udp tracker through microsocks, which has no UDP, is not asked', ('microsocks', 1080), through('socks5', 1080), None, 'udp')
     if not options.slice: announce(bench, 'http tracker past the proxy when proxy_for_trackers is off', ('microsocks', 1080), through('socks5', 1080, trackers=False), ours)
     leaks(bench)
     print(f'proxies: {bench.passed} passed, {bench.failed} failed')

@@ -83,6 +83,12 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
         if let slot = byRequest[id] { close(slot, now, &effects) }
     }
 
+    /// Whom the exchange that this packet belongs to was begun with: where a relay hides who sent it, the transaction
+    /// number alone has to say so.
+    package func asked(by packet: UnsafeRawBufferPointer) -> Endpoint? {
+        UDPTrackerAnswer.transaction(of: packet).flatMap { byTransaction[$0] }.flatMap { exchanges[$0]?.endpoint }
+    }
+
     package mutating func received(_ packet: UnsafeRawBufferPointer, from endpoint: Endpoint, now: Instant, into effects: inout [Effect]) {
         guard let transaction = UDPTrackerAnswer.transaction(of: packet), let slot = byTransaction[transaction],
             let exchange = exchanges[slot], exchange.endpoint == endpoint,

@@ -144,7 +144,7 @@ package enum OptionTable {
         integer("proxy.proxy_port", 1080, 1...65535, "its port"),
         option("proxy.proxy_username", .text(maximumBytes: 255), .text(""), "empty: none is given"),
         option("proxy.proxy_password", .text(maximumBytes: 255), .text(""), "given with the user name; keep this file readable by the daemon only"),
-        option("proxy.proxy_for_trackers", .boolean, .boolean(true), "announce through it; udp trackers, which it does not take, are then not asked"),
+        option("proxy.proxy_for_trackers", .boolean, .boolean(true), "announce through it; udp trackers are asked through socks5, and not at all with http"),
         option("proxy.proxy_for_peers", .boolean, .boolean(false), "dial peers through it, and never directly; who calls us is still answered directly"),
         option(
             "proxy.proxy_bypass_list", .list(maximumCount: 1000), .list([]),

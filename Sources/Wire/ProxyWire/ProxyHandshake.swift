@@ -18,7 +18,10 @@ package struct ProxyHandshake: Sendable {
 
     private enum State { case method, credentials, reply, head, over }
 
-    private let target: Endpoint
+    /// nil: a relay for datagrams is asked for.
+    private let target: Endpoint?
+    /// After `done` of ``init(associating:into:)``: where datagrams go. An unspecified address means the proxy's own.
+    package private(set) var relay: Endpoint?
     private let credentials: ProxyCredentials?
     private var state: State
 
@@ -36,6 +39,12 @@ package struct ProxyHandshake: Sendable {
             out.bytes([UInt8]((head + "\r\n").utf8))
             state = .head
         }
+    }
+
+    /// Asks a SOCKS5 proxy for a relay of datagrams (UDP ASSOCIATE); it lasts as long as the connection. Writes the first message.
+    package init(associating credentials: ProxyCredentials?, into out: inout ByteWriter) {
+        (target, self.credentials, state) = (nil, credentials, .method)
+        out.bytes(credentials == nil ? [5, 1, 0] : [5, 2, 0, 2])
     }
 
     /// Takes what it can of `bytes`, all that is unconsumed so far. What it wants to say is appended to `out`.
@@ -90,6 +99,11 @@ package struct ProxyHandshake: Sendable {
     }
 
     private mutating func request(_ out: inout ByteWriter) {
+        state = .reply
+        guard let target else {
+            // Version 5, UDP ASSOCIATE, reserved; whence we will send is not known yet.
+            return out.bytes([5, 3, 0, 1, 0, 0, 0, 0, 0, 0])
+        }
         // Version 5, CONNECT, reserved, the kind of address.
         out.bytes([5, 1, 0, target.isIPv4 ? 1 : 4])
         if target.isIPv4 {
@@ -99,19 +113,22 @@ package struct ProxyHandshake: Sendable {
             out.u64BigEndian(target.low)
         }
         out.u16BigEndian(target.port)
-        state = .reply
     }
 
-    private func takeReply(_ b: UnsafeRawBufferPointer) -> (Int, Step?) {
+    private mutating func takeReply(_ b: UnsafeRawBufferPointer) -> (Int, Step?) {
         guard b.count >= 2 else { return (0, .needMore(2)) }
         guard b[0] == 5 else { return (1, .failed(.notAProxy)) }
         // Some proxies end a refusal here.
         guard b[1] == 0 else { return (2, .failed(.refused(Int(b[1])))) }
         guard b.count >= 5 else { return (0, .needMore(5)) }
-        // The address that the proxy calls from, of no use to us: IPv4, a name of so many bytes, IPv6.
+        // The address that the proxy calls from, or that it takes datagrams at: IPv4, a name of so many bytes, IPv6.
         let lengths: [UInt8: Int] = [1: 4, 3: 1 + Int(b[4]), 4: 16]
         guard let length = lengths[b[3]] else { return (4, .failed(.notAProxy)) }
         guard b.count >= 4 + length + 2 else { return (0, .needMore(4 + length + 2)) }
+        if target == nil {
+            guard let (address, _) = ProxyDatagram.address(UnsafeRawBufferPointer(rebasing: b[3...])), let address else { return (4, .failed(.notAProxy)) }
+            relay = address
+        }
         return (4 + length + 2, .done)
     }
 

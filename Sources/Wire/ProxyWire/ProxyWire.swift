@@ -1,6 +1,6 @@
 /// Connections through a proxy: SOCKS5 (RFC 1928, user and password by RFC 1929) and HTTP CONNECT (RFC 9110, 9.3.6).
 ///
-/// ``ProxyHandshake`` is the exchange before the stream, ``ProxyBypass`` says what does not go through it.
+/// ``ProxyHandshake`` is the exchange before the stream, ``ProxyDatagram`` what stands in front of a datagram, ``ProxyBypass`` says what does not go through it.
 package enum ProxyKind: String, Hashable, Sendable { case socks5, http }
 
 /// For SOCKS5 each is 1 ... 255 bytes (RFC 1929); for HTTP the user has no colon (RFC 7617).

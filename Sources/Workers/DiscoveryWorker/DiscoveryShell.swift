@@ -24,6 +24,7 @@ package final class DiscoveryShell: WorkerShell {
         static let http: UInt8 = 16
         static let udp: UInt8 = 17
         static let lookup: UInt8 = 18
+        static let relay: UInt8 = 19
     }
     /// Unread bytes to the session above which no announce is begun: two hundred full answers.
     private static let queueHigh = 8 << 20
@@ -42,7 +43,6 @@ package final class DiscoveryShell: WorkerShell {
     private let http: HTTPTracker
     private let udp: UDPTracker
     private let resolver: Resolver
-    private let proxy: ProxyRules
     private var effects: [AnnounceCore.Effect] = []
     private var session: Edge?
     private var isStarted = false
@@ -69,10 +69,10 @@ package final class DiscoveryShell: WorkerShell {
         let interface = settings.string("network.listen_interface")
         let source = Endpoint(address: interface, port: 0).flatMap { $0.isUnspecified ? nil : $0 }
         let timeout = settings.seconds("network.tracker_timeout")
-        proxy = ProxyRules(settings)
+        let proxy = ProxyRules(settings)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
-        udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2)
+        udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
         http = try HTTPTracker(
             loop: kit.loop, kind: Kind.http,
             limits: HTTPTracker.Limits(
@@ -124,7 +124,7 @@ package final class DiscoveryShell: WorkerShell {
         let now = kit.loop.now
         switch completion.token.kind {
         case Kind.http: http.completed(completion)
-        case Kind.udp: udp.completed(completion, now: now)
+        case Kind.udp, Kind.relay: udp.completed(completion, now: now)
         case Kind.lookup: if let end = resolver.completed(completion, now: now) { udp.resolved(end.host, end.answer, now: now) }
         default: preconditionFailure("completion of kind \(completion.token.kind)")
         }
@@ -181,13 +181,7 @@ package final class DiscoveryShell: WorkerShell {
         for effect in effects {
             switch effect {
             case .announce(let id, let url, let request):
-                if url.scheme != .udp {
-                    http.begin(id, url, request, now: now)
-                } else if proxy.isFor(tracker: url.host) {
-                    udp.refuse(id, "UDP does not go through the proxy, and nothing goes past it")
-                } else {
-                    udp.begin(id, url, request, now: now)
-                }
+                if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
             case .peers(let torrent, let endpoints):
                 send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.tracker.rawValue, endpoints: endpoints))
             case .report(let report): send(status(report, now))

@@ -2,7 +2,9 @@ import Discovery
 import Glibc
 import LinuxIO
 import Primitives
+import ProxyWire
 import TrackerWire
+import WorkerKit
 
 /// Announces over UDP (BEP 15): two sockets, one per family, around ``UDPTrackerCore``; names through ``Resolver``.
 final class UDPTracker {
@@ -21,6 +23,13 @@ final class UDPTracker {
     private let resolver: Resolver
     private let whole: TimeSpan
     private var core = Core(random: SystemRandomNumberGenerator())
+    private let proxy: ProxyRules
+    private let relay: UDPRelay
+    private let relayKind: UInt8
+    /// Trackers that are asked through the relay, by the address that stands for them here: nobody looks up their names. At
+    /// most `relayedLimit`.
+    private var relayed: [Endpoint: (host: String, port: UInt16)] = [:]
+    private var nextStandIn: UInt32 = 0
     /// -1: no socket of that family.
     private var four: Int32 = -1, six: Int32 = -1
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: UDPPacket.packetLimit, alignment: 16)
@@ -31,8 +40,16 @@ final class UDPTracker {
     /// Packets read at one readiness: then the loop's others have their turn.
     private static let packetsPerTurn = 64
 
+    private static let relayedLimit = 4096
+
     /// `source`: the address to announce from; nil for the system's choice. `whole`: of one announce.
-    init(loop: Loop, kind: UInt8, resolver: Resolver, source: Endpoint?, whole: TimeSpan) throws(Errno) {
+    /// `relayKind`: of the tokens of the proxy's relay.
+    init(
+        loop: Loop, kind: UInt8, resolver: Resolver, source: Endpoint?, whole: TimeSpan, proxy: ProxyRules = .none, relayKind: UInt8 = 0
+    ) throws(Errno) {
+        self.proxy = proxy
+        self.relayKind = relayKind
+        relay = UDPRelay(loop: loop, kind: relayKind, proxy: proxy)
         self.loop = loop
         self.kind = kind
         self.resolver = resolver
@@ -54,7 +71,7 @@ final class UDPTracker {
     }
 
     var nextDeadline: Instant {
-        asked.reduce(core.nextDeadline) { $1.address == nil ? min($0, $1.deadline) : $0 }
+        asked.reduce(min(core.nextDeadline, relay.nextDeadline)) { $1.address == nil ? min($0, $1.deadline) : $0 }
     }
     var count: Int { asked.count }
 
@@ -65,6 +82,7 @@ final class UDPTracker {
 
     func begin(_ id: RequestID, _ url: TrackerURL, _ request: AnnounceRequest, now: Instant) {
         asked.append(Asked(id: id, url: url, request: request, deadline: now + whole, address: nil))
+        if proxy.isFor(tracker: url.host) { return beginRelayed(asked.count - 1, now) }
         switch resolver.find(url.host, now: now) {
         case .known(let addresses): ask(asked.count - 1, addresses, now)
         case .lookUp, .wait: break
@@ -72,8 +90,38 @@ final class UDPTracker {
         }
     }
 
-    /// Ends an announce that is not to be made.
-    func refuse(_ id: RequestID, _ reason: String) { end(id, .failed(reason, hostFault: false, retryAfter: nil)) }
+    private func beginRelayed(_ i: Int, _ now: Instant) {
+        let one = asked[i]
+        guard proxy.kind == .socks5 else {
+            return end(one.id, .failed("UDP does not go through an http proxy, and nothing goes past it", hostFault: false, retryAfter: nil))
+        }
+        if let literal = Endpoint(address: one.url.host, port: one.url.port), AddressClass(literal) == .forbidden {
+            return end(one.id, .failed("\(literal.address) may not be asked from here", hostFault: false, retryAfter: nil))
+        }
+        guard let target = standIn(for: one.url) else {
+            return end(one.id, .failed("too many trackers through the proxy", hostFault: false, retryAfter: nil))
+        }
+        asked[i].address = target
+        var effects: [Core.Effect] = []
+        core.begin(one.id, one.request, to: target, urlData: one.url.pathAndQuery, deadline: one.deadline, now: now, into: &effects)
+        perform(effects, now)
+    }
+
+    /// 198.18.0.0/15, which no tracker can have (RFC 2544): an IPv4 address, since the answer's peers are taken as such.
+    private func standIn(for url: TrackerURL) -> Endpoint? {
+        if let known = relayed.first(where: { $0.value == (url.host, url.port) })?.key { return known }
+        guard relayed.count < Self.relayedLimit else { return nil }
+        nextStandIn += 1
+        let made = Endpoint(ipv4: 0xC612_0000 + nextStandIn, port: url.port)
+        relayed[made] = (url.host, url.port)
+        return made
+    }
+
+    private func relayGone(_ why: String, _ now: Instant) {
+        var effects: [Core.Effect] = []
+        for one in asked { if let address = one.address, relayed[address] != nil { core.unreachable(address, why, now: now, into: &effects) } }
+        perform(effects, now)
+    }
 
     /// A lookup's end, from ``Resolver/completed(_:now:)``.
     func resolved(_ host: String, _ answer: AddressCache.Answer, now: Instant) {
@@ -105,6 +153,7 @@ final class UDPTracker {
     // MARK: events
 
     func completed(_ completion: Completion, now: Instant) {
+        if completion.token.kind == relayKind { return relayCompleted(completion, now) }
         let fd = Int32(bitPattern: completion.token.index)
         for _ in 0..<Self.packetsPerTurn {
             var from = SocketAddress()
@@ -119,7 +168,18 @@ final class UDPTracker {
         arm(fd)
     }
 
+    private func relayCompleted(_ completion: Completion, _ now: Instant) {
+        let gone = relay.completed(completion) { packet in
+            guard let endpoint = core.asked(by: packet), relayed[endpoint] != nil else { return }
+            var effects: [Core.Effect] = []
+            core.received(packet, from: endpoint, now: now, into: &effects)
+            perform(effects, now)
+        }
+        if let gone { relayGone(gone, now) }
+    }
+
     func turn(now: Instant) {
+        if let gone = relay.turn(now: now) { relayGone(gone, now) }
         if core.nextDeadline <= now {
             var effects: [Core.Effect] = []
             core.tick(now: now, into: &effects)
@@ -143,9 +203,9 @@ final class UDPTracker {
             switch effects[at] {
             case .send(let endpoint, let bytes):
                 // A refusal ends every announce to that address, whose ends come behind in this list.
-                if let error = send(bytes, to: endpoint) { core.unreachable(endpoint, "\(error)", now: now, into: &effects) }
+                if let why = send(bytes, to: endpoint, now) { core.unreachable(endpoint, why, now: now, into: &effects) }
             case .ended(let id, let outcome):
-                if case .failed(_, hostFault: true, _) = outcome, let one = asked.first(where: { $0.id == id }), let address = one.address {
+                if case .failed(_, hostFault: true, _) = outcome, let one = asked.first(where: { $0.id == id }), let address = one.address, relayed[address] == nil {
                     resolver.demote(one.url.host, address)
                 }
                 end(id, outcome)
@@ -155,7 +215,11 @@ final class UDPTracker {
     }
 
     /// nil when it was sent, or lost as any packet may be.
-    private func send(_ bytes: [UInt8], to endpoint: Endpoint) -> Errno? {
+    private func send(_ bytes: [UInt8], to endpoint: Endpoint, _ now: Instant) -> String? {
+        if let (host, port) = relayed[endpoint] {
+            guard let packet = ProxyDatagram.wrap(bytes, to: host, port: port) else { return "no name of a tracker" }
+            return relay.send(packet, now: now)
+        }
         let fd = socket(for: endpoint)
         let n = SocketAddress(endpoint).withSockaddr { address, length in
             bytes.withUnsafeBytes { sendto(fd, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL), address, length) }
@@ -163,7 +227,7 @@ final class UDPTracker {
         guard n < 0 else { return nil }
         switch errno {
         case EAGAIN, EINTR, ENOBUFS, ENOMEM, ECONNREFUSED: return nil
-        default: return .current
+        default: return "\(Errno.current)"
         }
     }
 
