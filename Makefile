@@ -30,7 +30,8 @@ PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev python3-venv iproute2 util-linux
 COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy
 LIBTORRENT := 2.1.1
-PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery
+API_CLIENTS := qbittorrent-api
+PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
 TIME ?= 600
 ARGS ?=
@@ -49,6 +50,9 @@ setup:
 	    echo "setup: installing libtorrent $(LIBTORRENT) into .venv"; \
 	    python3 -m venv .venv; \
 	    .venv/bin/pip install -q --disable-pip-version-check libtorrent==$(LIBTORRENT); }
+	@$(PYTHON) -c 'import qbittorrentapi' 2>/dev/null || { \
+	    echo "setup: installing the APIs' clients into .venv"; \
+	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }
 
 build:
 	swift build
@@ -86,6 +90,7 @@ interop: release
 	$(PYTHON) Tests/Interop/encryption.py
 	$(PYTHON) Tests/Interop/limits.py
 	$(PYTHON) Tests/Interop/proxies.py
+	$(PYTHON) Tests/Interop/api.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -35,6 +35,12 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+// HTTP, for the API worker alone. Hummingbird's core and TLS without its router: the compatible APIs name their routes in tables.
+let http: [Target.Dependency] = [
+    .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "HummingbirdTLS", package: "hummingbird"),
+    .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"), logging,
+]
 
 var targets: [Target] = [
     // System: what Linux gives; no BitTorrent word in it.
@@ -97,6 +103,9 @@ var targets: [Target] = [
     workers(
         "SessionWorker",
         ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Limits", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
+    workers(
+        "APIWorker",
+        ["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Settings", "Observe", "Primitives", "ByteCodec"] + http),
     workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
 
     // Programs: one main each.
@@ -108,6 +117,7 @@ var targets: [Target] = [
     program("ccbt-peer", ["PeerWorker", "WorkerKit"]),
     program("ccbt-disk", ["DiskWorker"]),
     program("ccbt-discovery", ["DiscoveryWorker"]),
+    program("ccbt-api", ["APIWorker", "WorkerKit"]),
     program("ccbt", ["CommandLine"]),
     program("btbt", ["CommandLine"]),
 
@@ -151,6 +161,7 @@ var targets: [Target] = [
     tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
+    tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "IPC", "LinuxIO", "Primitives"]),
     tests("DiskWorkerTests", "Workers/Disk", ["DiskWorker", "Pieces", "BlockArena", "LinuxIO", "CLinux", "CHash", "Metainfo", "Bencode", "Primitives", "ByteCodec"]),
 ]
 
@@ -183,6 +194,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
     ],
     targets: targets,
     swiftLanguageModes: [.v6],

@@ -76,6 +76,14 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4), "0d0001000000020000000300000004"),
     (ReadPiece(torrent: 1, piece: 2, offset: 3, length: 4, firstSlot: 5), "14000100000002000000030000000400000005000000"),
     (ReadDone(torrent: 1, piece: 2, offset: 3, firstSlot: 4, status: 5), "11000100000002000000030000000400000005"),
+    (ApiTorrent(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, phase: 5, diskState: 6, totalLength: 7, pieceLength: 8, pieceCount: 9, fileCount: 10, piecesHave: 11, piecesChecked: 12, bytesHave: 13, downRate: 14, upRate: 15, peers: 16, seeds: 17, downloaded: 18, downloadedAgain: 19, uploaded: 20, addedAt: 21, completedAt: 22, name: "text name", rootName: "text rootName", savePath: "text savePath", movingTo: "text movingTo", error: "text error", trackers: [ApiTracker(tier: 23, state: 24, seeds: 25, leechers: 26, downloads: 27, nextAnnounce: 28, url: "text url", message: "text message"), ApiTracker(tier: 29, state: 30, seeds: 31, leechers: 32, downloads: 33, nextAnnounce: 34, url: "text url", message: "text message")]), "d2000100000002020202020202020202020202020202020202020303030303030303030303030303030303030303030303030303030303030303040000000506070000000000000008000000090000000a0000000b0000000c0000000d000000000000000e000000000000000f00000000000000100000001100000012000000000000001300000000000000140000000000000015000000000000001600000000000000d400000009000000dd0000000d000000ea0000000d000000f70000000d000000040100000a0000000e0100000200000074657874206e616d657465787420726f6f744e616d657465787420736176655061746874657874206d6f76696e67546f74657874206572726f72170018190000001a0000001b0000001c000000000000005c01000008000000640100000c0000001d001e1f000000200000002100000022000000000000007001000008000000780100000c000000746578742075726c74657874206d657373616765746578742075726c74657874206d657373616765"),
+    (ApiTorrentRemoved(torrent: 1), "040001000000"),
+    (ApiReplayEnd(startedAt: 1), "08000100000000000000"),
+    (ApiGlobals(listenPort: 1, peerID: SHA1Digest([UInt8](repeating: 2, count: 20))!, bytesWritten: 3, bytesRead: 4, diskQueue: 5, diskMode: "text diskMode", storeFault: "text storeFault"), "3a000100020202020202020202020202020202020202020203000000000000000400000000000000050000003c0000000d000000490000000f00000074657874206469736b4d6f6465746578742073746f72654661756c74"),
+    (ApiWorkers(workers: [ApiWorker(name: "text name", role: "text role", index: 1, pid: 2, generation: 3, restarts: 4, state: 5, cpuMilliseconds: 6, residentBytes: 7, uptimeMilliseconds: 8, reason: "text reason"), ApiWorker(name: "text name", role: "text role", index: 9, pid: 10, generation: 11, restarts: 12, state: 13, cpuMilliseconds: 14, residentBytes: 15, uptimeMilliseconds: 16, reason: "text reason")]), "08000a00000002000000880000000900000091000000090000000100020000000300000004000000050600000000000000070000000000000008000000000000009a0000000b000000a500000009000000ae0000000900000009000a0000000b0000000c0000000d0e000000000000000f000000000000001000000000000000b70000000b00000074657874206e616d657465787420726f6c657465787420726561736f6e74657874206e616d657465787420726f6c657465787420726561736f6e"),
+    (ApiOptions(options: [ApiOption(key: "text key", value: "text value"), ApiOption(key: "text key", value: "text value")]), "08000a000000020000002a00000008000000320000000a0000003c00000008000000440000000a00000074657874206b6579746578742076616c756574657874206b6579746578742076616c7565"),
+    (ApiRequest(last: 1, bytes: [1, 2, 3, 255]), "0900010b00000004000000010203ff"),
+    (ApiAnswer(last: 1, bytes: [1, 2, 3, 255]), "0900010b00000004000000010203ff"),
 ]
 
 extension Hello: GoldenMessage {}
@@ -148,3 +156,11 @@ extension PieceWritten: GoldenMessage {}
 extension PieceFailed: GoldenMessage {}
 extension ReadPiece: GoldenMessage {}
 extension ReadDone: GoldenMessage {}
+extension ApiTorrent: GoldenMessage {}
+extension ApiTorrentRemoved: GoldenMessage {}
+extension ApiReplayEnd: GoldenMessage {}
+extension ApiGlobals: GoldenMessage {}
+extension ApiWorkers: GoldenMessage {}
+extension ApiOptions: GoldenMessage {}
+extension ApiRequest: GoldenMessage {}
+extension ApiAnswer: GoldenMessage {}

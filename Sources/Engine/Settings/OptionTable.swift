@@ -3,7 +3,7 @@ import Primitives
 /// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
 /// enforces it, or when it names a feature that this build lacks and refuses to pretend otherwise.
 package enum OptionTable {
-    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + observability
+    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + api + observability
 
     package static func find(_ key: String) -> Option? { byKey[key] }
     /// The option that an environment variable names; nil when it names none.
@@ -155,6 +155,29 @@ package enum OptionTable {
         option(
             "observability.log_level", .choice(["debug", "info", "warning", "error"]), .text("info"),
             "least severity that is logged")
+    ]
+
+    private static let api: [Option] = [
+        option("api.enable", .boolean, .boolean(true), "serve the web page and the HTTP APIs"),
+        option(
+            "api.listen", .list(maximumCount: 8), .list(["127.0.0.1:8080"]), "IP:PORT to serve them on; other machines reach only what is listed here"),
+        option("api.username", .text(maximumBytes: 64), .text("admin"), "name to log in with"),
+        option(
+            "api.password_hash", .text(maximumBytes: 512), .text(""),
+            "scrypt:N:r:p:SALT:HASH, the last two in base64; empty: the password kept in the state directory, made and logged once at the first start"),
+        seconds("api.session_timeout", 3600, 60...31_536_000, "how long a login lasts without a request"),
+        integer("api.max_failures", 5, 1...1000, "failed logins from one address before it is refused"),
+        seconds("api.ban_time", 3600, 1...31_536_000, "how long it is refused then"),
+        option("api.bypass_local", .boolean, .boolean(false), "no login for requests from this machine"),
+        option("api.bypass_subnets", .list(maximumCount: 64), .list([]), "no login from these networks, as 192.168.0.0/16"),
+        option(
+            "api.allowed_hosts", .list(maximumCount: 64), .list([]),
+            "names accepted in a Host header, * allowed in them; empty: any. IP addresses and localhost are always accepted"),
+        option("api.csrf_check", .boolean, .boolean(true), "refuse requests that a page of another origin caused"),
+        option("api.trusted_proxies", .list(maximumCount: 64), .list([]), "addresses or networks whose X-Forwarded headers are believed"),
+        option("api.tls_certificate", .path, .text(""), "PEM file of the certificate chain; with api.tls_key: HTTPS instead of HTTP"),
+        option("api.tls_key", .path, .text(""), "PEM file of its private key"),
+        option("api.alternative_ui", .path, .text(""), "folder of another web page, served instead of the built-in one"),
     ]
 
     private static func option(_ key: String, _ kind: OptionKind, _ standard: OptionValue, _ doc: String, needsRestart: Bool = true) -> Option {

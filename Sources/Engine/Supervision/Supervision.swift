@@ -7,20 +7,20 @@ package enum Supervision {
     /// Which pairs of workers are wired to each other: session with all, every shard with every disk worker.
     package static func wired(_ a: WorkerRole, _ b: WorkerRole) -> Bool {
         switch (a, b) {
-        case (.session, .peer), (.session, .disk), (.session, .discovery), (.peer, .disk): true
-        case (.peer, .session), (.disk, .session), (.discovery, .session), (.disk, .peer): true
+        case (.session, .peer), (.session, .disk), (.session, .discovery), (.session, .api), (.peer, .disk): true
+        case (.peer, .session), (.disk, .session), (.discovery, .session), (.api, .session), (.disk, .peer): true
         default: false
         }
     }
 
     /// Every worker of a run, in the order of start.
-    package static func workers(diskWorkers: Int, peerShards: Int) -> [WorkerName] {
+    package static func workers(diskWorkers: Int, peerShards: Int, api: Bool = false) -> [WorkerName] {
         [WorkerName(.session)] + (0..<diskWorkers).map { WorkerName(.disk, UInt16($0)) } + [WorkerName(.discovery)]
-            + (0..<peerShards).map { WorkerName(.peer, UInt16($0)) }
+            + (0..<peerShards).map { WorkerName(.peer, UInt16($0)) } + (api ? [WorkerName(.api)] : [])
     }
 
     /// The stop goes through these in turn: who talks to the world first, who keeps what they say last.
-    package static let drainOrder: [[WorkerRole]] = [[.discovery, .peer], [.disk], [.session]]
+    package static let drainOrder: [[WorkerRole]] = [[.discovery, .peer, .api], [.disk], [.session]]
 }
 
 /// Exit statuses of our programs (sysexits.h where a number exists).

@@ -115,7 +115,10 @@ package struct FileRow: Codable, Equatable, Sendable {
     package var done: UInt64
     /// 0...1; 1 for an empty file.
     package var progress: Double
-    package init(index: Int, path: String, length: UInt64, done: UInt64, progress: Double) {
+    /// Where it begins in the torrent's bytes.
+    package var offset: UInt64?
+    package init(index: Int, path: String, length: UInt64, done: UInt64, progress: Double, offset: UInt64? = nil) {
+        self.offset = offset
         self.index = index
         self.path = path
         self.length = length

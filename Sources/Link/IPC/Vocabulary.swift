@@ -80,10 +80,28 @@ package enum PieceFailure: UInt8, Sendable, Hashable {
     case unready
 }
 
+/// Bits of ``ApiTorrent/flags``.
+package struct ApiTorrentFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let hasMetadata = ApiTorrentFlags(rawValue: 1 << 0)
+    package static let isPrivate = ApiTorrentFlags(rawValue: 1 << 1)
+    package static let paused = ApiTorrentFlags(rawValue: 1 << 2)
+    package static let sequential = ApiTorrentFlags(rawValue: 1 << 3)
+    package static let complete = ApiTorrentFlags(rawValue: 1 << 4)
+    /// Held back by the queue's rules.
+    package static let held = ApiTorrentFlags(rawValue: 1 << 5)
+    package static let hasV1 = ApiTorrentFlags(rawValue: 1 << 6)
+    /// The disk worker's present generation has reported on it.
+    package static let diskKnown = ApiTorrentFlags(rawValue: 1 << 7)
+}
+
 package enum ListenerKind: UInt8, Sendable, Hashable {
     case peerTCP = 1, controlSocket = 2
     /// A datagram socket of the public port, one for each shard: everything that is not bencode (uTP, BEP 29).
     case peerUDP = 3
     /// The datagram socket that takes what begins with `d`: DHT messages are bencoded dictionaries (BEP 5).
     case discoveryUDP = 4
+    /// HTTP, for the API worker.
+    case apiTCP = 8
 }

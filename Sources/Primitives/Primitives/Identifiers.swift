@@ -56,6 +56,7 @@ package enum WorkerRole: UInt8, CaseIterable, Sendable, Hashable {
     case peer = 2
     case disk = 3
     case discovery = 4
+    case api = 5
 
     /// The word users see in tables and logs.
     package var name: String {
@@ -65,6 +66,7 @@ package enum WorkerRole: UInt8, CaseIterable, Sendable, Hashable {
         case .peer: "peer"
         case .disk: "disk"
         case .discovery: "discovery"
+        case .api: "api"
         }
     }
     /// The file name of its program.

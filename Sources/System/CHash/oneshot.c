@@ -1,6 +1,7 @@
 // What libcrypto does for us: one message at once, and the SHA-1 kernel of CPUs without a better one.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "kernels.h"
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -21,3 +22,9 @@ void ccbt_sha1_blocks_openssl(uint32_t *h, const uint8_t *data, size_t blocks) {
     SHA1_Update(&c, data, blocks * 64);
     h[0] = c.h0, h[1] = c.h1, h[2] = c.h2, h[3] = c.h3, h[4] = c.h4;
 }
+
+int ccbt_scrypt(const uint8_t *password, size_t length, const uint8_t *salt, size_t salt_length, uint64_t n, uint64_t r, uint64_t p, uint8_t *out32) {
+    return EVP_PBE_scrypt((const char *)password, length, salt, salt_length, n, r, p, 256u << 20, out32, 32) == 1;
+}
+
+int ccbt_equal(const uint8_t *a, const uint8_t *b, size_t length) { return CRYPTO_memcmp(a, b, length) == 0; }

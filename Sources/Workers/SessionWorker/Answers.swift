@@ -189,7 +189,7 @@ extension SessionShell {
                 rows.append(
                     FileRow(
                         index: i, path: Text.printable(file.path, limit: 4096), length: file.length, done: done,
-                        progress: file.length == 0 ? 1 : Double(done) / Double(file.length)))
+                        progress: file.length == 0 ? 1 : Double(done) / Double(file.length), offset: file.offset))
             }
             return FilesAnswer(files: rows)
         }) { [self] answer in

@@ -109,6 +109,7 @@ extension SessionShell {
     func removed(_ id: TorrentID, _ hash: InfoHash) {
         assemblies[id.rawValue] = nil
         tellWatchersRemoved(id, hash)
+        apiRemoved(id)
         for token in moveWaiters.removeValue(forKey: id.rawValue) ?? [] {
             finish(token, error: ControlError(.notFound, "the torrent was removed meanwhile"))
         }

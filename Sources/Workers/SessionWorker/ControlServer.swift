@@ -4,6 +4,7 @@ import Glibc
 import LinuxIO
 import Observe
 import Primitives
+import WorkerKit
 
 /// The control socket: accepts front ends, cuts their bytes into lines, writes answers. Knows no method.
 ///
@@ -57,6 +58,10 @@ final class ControlServer {
     struct ClientID: Hashable {
         let slot: Int
         let serial: UInt32
+
+        /// The API worker of that generation asks over its edge, not over a socket.
+        static func api(_ edge: Edge) -> Self { Self(slot: -1, serial: edge.generation.rawValue) }
+        var isAPI: Bool { slot < 0 }
     }
 
     private let loop: Loop
@@ -159,7 +164,7 @@ final class ControlServer {
     }
 
     func find(_ id: ClientID) -> Client? {
-        guard let client = clients[id.slot], client.serial == id.serial, client.isOpen else { return nil }
+        guard !id.isAPI, let client = clients[id.slot], client.serial == id.serial, client.isOpen else { return nil }
         return client
     }
     private func find(_ token: Token) -> Client? {

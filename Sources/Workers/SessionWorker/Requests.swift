@@ -64,15 +64,14 @@ extension SessionShell {
         do throws(ControlError) {
             let head = try ControlLine.head(line)
             id = head.id
-            try dispatch(head, line, client)
+            try dispatch(head, line, Asker(client: server.id(client), id: head.id))
         } catch {
             server.write(client, ControlLine.answer(id: id, error: error))
         }
     }
 
     /// The methods, one line each.
-    private func dispatch(_ head: ControlRequestHead, _ line: UnsafeRawBufferPointer, _ client: ControlServer.Client) throws(ControlError) {
-        let from = Asker(client: server.id(client), id: head.id)
+    func dispatch(_ head: ControlRequestHead, _ line: UnsafeRawBufferPointer, _ from: Asker) throws(ControlError) {
         switch head.method {
         case ControlMethods.Version.name: reply(from, VersionAnswer(version: BuildIdentity.version, control: Control.version))
         case ControlMethods.Status.name: reply(from, status())
@@ -126,6 +125,7 @@ extension SessionShell {
 
     func reply(_ to: Asker, _ result: some Codable & Sendable) { reply(to, line: ControlLine.answer(id: to.id, result)) }
     func reply(_ to: Asker, line: [UInt8]) {
+        if to.client.isAPI { return replyToAPI(to, line) }
         guard let client = server.find(to.client) else { return }
         server.write(client, line)
     }
@@ -148,7 +148,9 @@ extension SessionShell {
         finish(token, line: ControlLine.answer(id: request.id, error: error))
     }
     private func finish(_ token: UInt64, line: [UInt8]) {
-        guard let request = pending.removeValue(forKey: token), let client = server.find(request.client) else { return }
+        guard let request = pending.removeValue(forKey: token) else { return }
+        if request.client.isAPI { return replyToAPI(Asker(client: request.client, id: request.id), line) }
+        guard let client = server.find(request.client) else { return }
         client.open -= 1
         server.write(client, line)
     }
@@ -295,7 +297,7 @@ extension SessionShell {
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count <= 2, let role = WorkerRole.allCases.first(where: { $0.name == parts[0] }), role != .supervisor,
             let index = parts.count == 2 ? UInt16(parts[1]) : 0
-        else { throw ControlError(.invalidParameters, "\(Text.printable(name, limit: 40)) is no worker; they are session:0, peer:0, disk:0, discovery:0") }
+        else { throw ControlError(.invalidParameters, "\(Text.printable(name, limit: 40)) is no worker; they are session:0, peer:0, disk:0, discovery:0, api:0") }
         guard workers.isEmpty || workers.contains(where: { $0.role == role.rawValue && $0.index == index }) else {
             throw ControlError(.notFound, "there is no worker \(WorkerName(role, index))")
         }

@@ -65,6 +65,7 @@ package final class SessionShell: WorkerShell {
     var externalAddresses: [UInt16: [(address: Endpoint, votes: Int)]] = [:]
 
     var workers: [WorkerStatus] = []
+    var api: APIFeed?
     var listenPorts: [UInt16: UInt16] = [:]
     var diskStats: [UInt16: DiskStats] = [:]
     /// Why the last commit failed; empty while the store takes what it is given.
@@ -115,6 +116,7 @@ package final class SessionShell: WorkerShell {
     // MARK: links
 
     package func edgeOpened(_ edge: Edge) {
+        if edge.role == .api { return apiOpened(edge) }
         guard let link = Self.link(edge) else { return }
         if case .peer(let shard) = link { sendLimits(to: shard) }
         feed(.linkOpened(link, edge.generation))
@@ -123,6 +125,7 @@ package final class SessionShell: WorkerShell {
         if case .peer = link { sendBans(to: edge) }
     }
     package func edgeClosed(_ edge: Edge) {
+        if edge.role == .api { return apiClosed(edge) }
         guard let link = Self.link(edge) else { return }
         replaying.removeAll { $0 == link }
         feed(.linkClosed(link))
@@ -157,6 +160,7 @@ package final class SessionShell: WorkerShell {
             case .peer: try receivedFromPeer(frame, edge)
             case .disk: try receivedFromDisk(frame, edge)
             case .discovery: try receivedFromDiscovery(frame)
+            case .api: try receivedFromAPI(frame, edge)
             case .supervisor, .session: break
             }
         } catch {
@@ -165,7 +169,10 @@ package final class SessionShell: WorkerShell {
     }
 
     package func control(_ frame: Frame) {
-        if frame.type == .workerTable, let table = try? frame.decode(WorkerTable.self) { workers = table.workers }
+        if frame.type == .workerTable, let table = try? frame.decode(WorkerTable.self) {
+            workers = table.workers
+            api?.areWorkersDue = true
+        }
     }
 
     // MARK: loop
@@ -189,7 +196,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now))
+        next = min(next, tickAPI(now), tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -255,7 +262,10 @@ package final class SessionShell: WorkerShell {
         }
     }
 
-    func feed(_ event: CatalogEvent) { core.handle(event, now: loop.now, into: &effects) }
+    func feed(_ event: CatalogEvent) {
+        api?.note(event)
+        core.handle(event, now: loop.now, into: &effects)
+    }
 
     /// A part of each replay that is under way, as much as its socket takes.
     private func replay() {
@@ -285,7 +295,7 @@ package final class SessionShell: WorkerShell {
         case .peer: .peer(edge.index)
         case .disk: .disk(edge.index)
         case .discovery: .discovery
-        case .supervisor, .session: nil
+        case .api, .supervisor, .session: nil
         }
     }
 
@@ -296,7 +306,9 @@ package final class SessionShell: WorkerShell {
             effects = []
             for effect in list {
                 switch effect {
-                case .answer(let token, let id, let refusal): answered(token, id, refusal)
+                case .answer(let token, let id, let refusal):
+                    api?.touch(id)
+                    answered(token, id, refusal)
                 case .peerAdd(let entry): sendPeerAdd(entry)
                 case .peerRemove(let shard, let id): sendPeer(shard, PeerTorrentRemove(torrent: id.rawValue))
                 case .peerFlags(let shard, let id, let flags): sendPeer(shard, PeerTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
@@ -320,7 +332,9 @@ package final class SessionShell: WorkerShell {
                 case .discoveryCompleted(let id): sendDiscovery(DiscoveryCompleted(torrent: id.rawValue))
                 case .announceNow(let id): sendDiscovery(AnnounceNow(torrent: id.rawValue))
                 case .discoveryReplayEnd: sendDiscoveryReplayEnd()
-                case .phaseChanged(let id, _): pushToWatchers(id)
+                case .phaseChanged(let id, _):
+                    api?.touch(id)
+                    pushToWatchers(id)
                 case .removed(let id, let hash): removed(id, hash)
                 }
             }

@@ -22,6 +22,7 @@ extension SessionShell {
         guard interval.isFinite, (Control.watchIntervalMinimum...86400).contains(interval) else {
             throw ControlError(.invalidParameters, "the interval may be \(Control.watchIntervalMinimum)..86400 seconds")
         }
+        guard !from.client.isAPI else { throw ControlError(.invalidParameters, "the API worker is told of changes unasked") }
         guard watchers.lazy.filter({ $0.client == from.client }).count < Self.watchersPerClient else {
             throw ControlError(.tooLarge, "at most \(Self.watchersPerClient) watches on a connection")
         }

@@ -64,6 +64,16 @@ package struct Invocation: Sendable {
         return [Endpoint(address: settings.string("network.listen_interface"), port: UInt16(settings.int("network.listen_port")))!]
     }
 
+    /// Where to serve HTTP.
+    package func apiEndpoints(_ settings: Settings) throws(StartError) -> [Endpoint] {
+        var out: [Endpoint] = []
+        for text in settings.list("api.listen") {
+            guard let endpoint = Endpoint(text) else { throw StartError("api.listen: \(text) is not IP:PORT, as 127.0.0.1:8080 or [::1]:8080") }
+            out.append(endpoint)
+        }
+        return out
+    }
+
     /// The process's environment.
     package static func processEnvironment() -> [(String, String)] {
         Spawn.environment.compactMap { entry in

@@ -25,7 +25,7 @@ struct Listeners {
     private(set) var datagrams: [DatagramPort] = []
     private let controlPath: String
 
-    init(endpoints: [Endpoint], controlPath: String, datagrams use: DatagramUse) {
+    init(endpoints: [Endpoint], api: [Endpoint] = [], controlPath: String, datagrams use: DatagramUse) {
         self.controlPath = controlPath
         let none = Endpoint(ipv4: 0, port: 0)
         sockets.append(Socket(kind: .controlSocket, wanted: none, bound: none, dualStack: false))
@@ -44,6 +44,10 @@ struct Listeners {
                 own.port = use.discoveryPort
                 datagrams.append(DatagramPort(wanted: own, follows: nil, dualStack: dualStack, discovery: true, shards: 0))
             }
+        }
+        for endpoint in api {
+            let alone = !api.contains { $0.isIPv4 && $0.port == endpoint.port }
+            sockets.append(Socket(kind: .apiTCP, wanted: endpoint, bound: endpoint, dualStack: endpoint.isUnspecified && alone))
         }
     }
 
@@ -65,13 +69,13 @@ struct Listeners {
             do throws(Errno) {
                 try bind(i)
                 kinds.append(sockets[i].kind)
-                log(.info, sockets[i].kind == .peerTCP ? "listening for peers on \(sockets[i].bound)" : "control socket \(controlPath)")
+                log(.info, listening(sockets[i]))
             } catch {
                 sockets[i].failures += 1
                 sockets[i].retryAt = now + min(Self.maximumWait, .seconds(1 << min(sockets[i].failures - 1, 5)))
                 // Once: a log must not grow with the wait.
                 guard sockets[i].failures == 1 else { continue }
-                let what = sockets[i].kind == .peerTCP ? "\(sockets[i].wanted)" : controlPath
+                let what = sockets[i].kind == .controlSocket ? controlPath : "\(sockets[i].wanted)"
                 log(.error, "cannot listen on \(what): \(error); trying again until it works, everything else starts")
             }
         }
@@ -94,7 +98,7 @@ struct Listeners {
     private mutating func bind(_ i: Int) throws(Errno) {
         switch sockets[i].kind {
         case .controlSocket: sockets[i].fd = try Sockets.listenUnix(controlPath, mode: 0o600)
-        case .peerTCP:
+        case .peerTCP, .apiTCP:
             let fd = try Sockets.listenTCP(sockets[i].wanted, dualStack: sockets[i].dualStack)
             do throws(Errno) { sockets[i].bound = try Sockets.localEndpoint(fd) } catch {
                 Descriptor.close(fd)
@@ -130,6 +134,15 @@ struct Listeners {
         case .peerTCP, .peerUDP: .peer
         case .controlSocket: .session
         case .discoveryUDP: .discovery
+        case .apiTCP: .api
+        }
+    }
+
+    private func listening(_ socket: Socket) -> String {
+        switch socket.kind {
+        case .controlSocket: "control socket \(controlPath)"
+        case .apiTCP: "web page and APIs on \(socket.bound)"
+        case .peerTCP, .peerUDP, .discoveryUDP: "listening for peers on \(socket.bound)"
         }
     }
 }

@@ -46,6 +46,9 @@ struct Spawner {
         if null < 0 { throw .current }
     }
 
+    /// A package may leave a worker's program out.
+    func has(_ role: WorkerRole) -> Bool { access("\(folder)/\(role.program)", X_OK) == 0 }
+
     static func ownFolder() throws(Errno) -> String {
         let path = try Spawn.executablePath()
         return String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])

@@ -57,11 +57,14 @@ package final class Supervisor {
             throw StartError("\(error)", code: .environment)
         }
         Signals.ignoreBrokenPipes()
-        names = Supervision.workers(diskWorkers: wanted.int("disk.workers"), peerShards: wanted.int("network.peer_shards"))
+        let api = wanted.bool("api.enable") && spawner.has(.api)
+        if wanted.bool("api.enable"), !api { log(.warning, "\(WorkerRole.api.program) is not installed beside ccbtd: no web page and no HTTP API") }
+        names = Supervision.workers(diskWorkers: wanted.int("disk.workers"), peerShards: wanted.int("network.peer_shards"), api: api)
         processes = names.map { _ in nil }
         arenas = try Arenas(shards: wanted.int("network.peer_shards"), mebibytes: wanted.int("disk.cache_size_mb"))
         core = SupervisorCore(workers: names, seed: Entropy.seed())
-        listeners = Listeners(endpoints: invocation.endpoints(wanted), controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
+        listeners = Listeners(
+            endpoints: invocation.endpoints(wanted), api: api ? try invocation.apiEndpoints(wanted) : [], controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
     }
 
     /// Until the stop is done; the exit status.

@@ -100,7 +100,7 @@ struct EdgeTable {
     static let indexLimit = 64
     private var slots: [EdgeLink?] = []
     /// Slot of the live link of each (role, index); -1 for none.
-    private var live = [Int32](repeating: -1, count: (Int(WorkerRole.discovery.rawValue) + 1) * indexLimit)
+    private var live = [Int32](repeating: -1, count: (Int(WorkerRole.api.rawValue) + 1) * indexLimit)
     private var serial: UInt32 = 0
 
     var count: Int { slots.count }

@@ -189,7 +189,7 @@ package struct GiveArena: IPCMessage, Equatable {
 package struct GiveListener: IPCMessage, Equatable {
     package static var type: MessageType { .giveListener }
     package static var fixedSize: Int { 19 }
-    package var kind: UInt8  // 1 peers over TCP, 2 control socket of the command line, 3 datagrams of peers (uTP), 4 datagrams of the DHT
+    package var kind: UInt8  // 1 peers over TCP, 2 control socket of the command line, 3 datagrams of peers (uTP), 4 datagrams of the DHT, 8 HTTP
     package var endpoint: Endpoint  // unspecified for the control socket
     package init(kind: UInt8, endpoint: Endpoint) {
         self.kind = kind

@@ -73,4 +73,12 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case pieceFailed = 0x0508
     case readPiece = 0x0509
     case readDone = 0x050a
+    case apiTorrent = 0x0678
+    case apiTorrentRemoved = 0x0679
+    case apiReplayEnd = 0x067a
+    case apiGlobals = 0x067b
+    case apiWorkers = 0x067c
+    case apiOptions = 0x067d
+    case apiRequest = 0x067e
+    case apiAnswer = 0x067f
 }

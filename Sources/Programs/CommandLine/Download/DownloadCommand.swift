@@ -49,6 +49,8 @@ struct DownloadCommand: ParsableCommand {
     /// The settings as the daemon's environment takes them.
     func environment() throws -> [(String, String)] {
         var out: [(String, String)] = []
+        // A download in a terminal is watched there.
+        if !set.contains(where: { $0.hasPrefix("api.enable=") }) { out.append(("CCBT_API_ENABLE", "false")) }
         if listen == nil { out.append(("CCBT_NETWORK_LISTEN_PORT", "0")) }
         if let downLimit { out.append(("CCBT_LIMITS_GLOBAL_DOWN_KIB", "\(downLimit.kib)")) }
         if let upLimit { out.append(("CCBT_LIMITS_GLOBAL_UP_KIB", "\(upLimit.kib)")) }

@@ -50,4 +50,10 @@ void ccbt_sha1_finish(ccbt_sha1_context *context, const uint8_t *tail, size_t ta
 void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20);
 void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32);
 
+// Passwords. scrypt (RFC 7914) of `length` bytes into `out32`; 0 when OpenSSL refuses the numbers or lacks the memory
+// (128 * r * n bytes, at most 256 MiB).
+int ccbt_scrypt(const uint8_t *password, size_t length, const uint8_t *salt, size_t salt_length, uint64_t n, uint64_t r, uint64_t p, uint8_t *out32);
+// 1 when the bytes are the same; takes the same time wherever they differ.
+int ccbt_equal(const uint8_t *a, const uint8_t *b, size_t length);
+
 #endif

@@ -1,0 +1,5 @@
+import APIWorker
+import WorkerKit
+
+// The API worker: the web page and the HTTP APIs.
+runWorker(APIShell.self)

@@ -1,0 +1,260 @@
+import IPC
+import Primitives
+import Synchronization
+
+/// The API worker's copy of the session's table. Every change raises ``version`` and is stamped with it, down to the
+/// single field, so that "what changed since" costs a comparison per row.
+package struct MirrorState: Sendable {
+    /// Removals that are remembered: a client that is further behind gets everything.
+    static let removedLimit = 20_000
+
+    /// One torrent.
+    package struct Entry: Sendable {
+        package fileprivate(set) var row: ApiTorrent
+        /// Lower-case hexadecimal; `hash` is the v1 hash, or the truncated v2 one where there is no v1.
+        package let hash: String
+        package let hashV2: String
+        /// What qBittorrent's API shows.
+        package fileprivate(set) var shown: TorrentFields
+        /// Of the last change.
+        package fileprivate(set) var version: UInt64
+        /// When bytes last moved, seconds since 1970; 0 unknown.
+        package fileprivate(set) var lastActivity: UInt64
+        /// Counters when this worker first saw the torrent: what came since is the session's.
+        package let firstDownloaded: UInt64
+        package let firstUploaded: UInt64
+
+        package var flags: ApiTorrentFlags { ApiTorrentFlags(rawValue: row.flags) }
+    }
+
+    package struct Totals: Sendable, Equatable {
+        package var downRate: UInt64 = 0, upRate: UInt64 = 0, downloaded: UInt64 = 0, uploaded: UInt64 = 0, wasted: UInt64 = 0, peers: UInt64 = 0
+
+        fileprivate mutating func add(_ r: ApiTorrent) {
+            downRate &+= r.downRate
+            upRate &+= r.upRate
+            downloaded &+= r.downloaded
+            uploaded &+= r.uploaded
+            wasted &+= r.downloadedAgain
+            peers &+= UInt64(r.peers)
+        }
+        fileprivate mutating func subtract(_ r: ApiTorrent) {
+            downRate &-= r.downRate
+            upRate &-= r.upRate
+            downloaded &-= r.downloaded
+            uploaded &-= r.uploaded
+            wasted &-= r.downloadedAgain
+            peers &-= UInt64(r.peers)
+        }
+    }
+
+    /// In the order of adding; nil where one was removed.
+    package private(set) var entries: [Entry?] = []
+    private var dead = 0
+    private var indexOf: [UInt32: Int] = [:]
+    private var idOfHash: [String: UInt32] = [:]
+    package private(set) var version: UInt64 = 1
+    /// Somebody has read this version: the next change needs another.
+    private var isRead = false
+    package private(set) var removed: [(version: UInt64, hash: String, torrent: UInt32)] = []
+    /// Deltas from before this version are not known any more.
+    package private(set) var oldest: UInt64 = 0
+    package private(set) var trackers = TrackerIndex()
+    /// Save path by name.
+    package private(set) var categories = StampedNames<String>()
+    package private(set) var tags = StampedNames<Bool>()
+    package private(set) var serverState = StampedFields()
+    package private(set) var totals = Totals()
+    /// Of all torrents when this worker started: transfer since then is the session's.
+    package private(set) var firstTotals: Totals?
+    package var globals = ApiGlobals(listenPort: 0, peerID: SHA1Digest(), bytesWritten: 0, bytesRead: 0, diskQueue: 0)
+    package private(set) var workers: [ApiWorker] = []
+    package private(set) var options: [String: String] = [:]
+    package private(set) var sessionStartedAt: UInt64 = 0
+    /// The session worker is connected and has told everything.
+    package var isLive = false
+    /// It has told everything once.
+    package private(set) var isFilled = false
+
+    package init() {}
+
+    package var count: Int { entries.count - dead }
+    package func entry(_ hash: String) -> Entry? {
+        idOfHash[hash.lowercased()].flatMap { indexOf[$0] }.flatMap { entries[$0] }
+    }
+    package func entry(id: UInt32) -> Entry? { indexOf[id].flatMap { entries[$0] } }
+    /// Marks the present version as known to somebody.
+    package mutating func observe() -> UInt64 {
+        isRead = true
+        return version
+    }
+    /// The version for a change that happens now.
+    mutating func stamp() -> UInt64 {
+        if isRead {
+            version += 1
+            isRead = false
+        }
+        return version
+    }
+
+    // MARK: changes
+
+    package mutating func put(_ row: ApiTorrent, now: UInt64 = wallSeconds()) {
+        let stamp = stamp()
+        if let i = indexOf[row.torrent], let old = entries[i] {
+            totals.subtract(old.row)
+            totals.add(row)
+            if old.row.trackers.map(\.url) != row.trackers.map(\.url) { place(row.torrent, old.row.trackers, row.trackers, stamp) }
+            if row.downloaded != old.row.downloaded || row.uploaded != old.row.uploaded { entries[i]!.lastActivity = now }
+            entries[i]!.row = row
+            let lastActivity = entries[i]!.lastActivity
+            entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, lastActivity: lastActivity, first: (old.firstDownloaded, old.firstUploaded), version: stamp)
+            entries[i]!.version = stamp
+            return
+        }
+        let hash = row.infoHash.hex, hashV2 = row.infoHashV2.isZero ? "" : row.infoHashV2.hex
+        var shown = TorrentFields()
+        shown.update(row, hash: hash, hashV2: hashV2, lastActivity: 0, first: (row.downloaded, row.uploaded), version: stamp)
+        indexOf[row.torrent] = entries.count
+        for name in [hash, hashV2, String(hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
+        entries.append(
+            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, lastActivity: 0, firstDownloaded: row.downloaded, firstUploaded: row.uploaded))
+        totals.add(row)
+        place(row.torrent, [], row.trackers, stamp)
+    }
+
+    package mutating func remove(_ torrent: UInt32) {
+        guard let i = indexOf.removeValue(forKey: torrent), let old = entries[i] else { return }
+        let stamp = stamp()
+        for name in [old.hash, old.hashV2, String(old.hashV2.prefix(40))] where idOfHash[name] == torrent { idOfHash[name] = nil }
+        totals.subtract(old.row)
+        place(torrent, old.row.trackers, [], stamp)
+        removed.append((stamp, old.hash, torrent))
+        if removed.count > Self.removedLimit {
+            oldest = removed[removed.count - Self.removedLimit / 2].version
+            removed.removeFirst(removed.count - Self.removedLimit / 2)
+        }
+        entries[i] = nil
+        dead += 1
+        if dead > 64, dead > entries.count / 2 {
+            entries.removeAll { $0 == nil }
+            dead = 0
+            for (i, entry) in entries.enumerated() { indexOf[entry!.row.torrent] = i }
+        }
+    }
+
+    mutating func update(serverState fields: [(String, FieldValue)]) {
+        guard serverState.differs(fields) else { return }
+        let stamp = stamp()
+        for (name, value) in fields { serverState.set(name, value, stamp) }
+    }
+
+    private mutating func place(_ torrent: UInt32, _ old: [ApiTracker], _ new: [ApiTracker], _ stamp: UInt64) {
+        trackers.replace(torrent, old, new, stamp)
+        if trackers.gone.count > Self.removedLimit {
+            trackers.forgetGone()
+            oldest = stamp
+        }
+    }
+
+    package mutating func replayed(_ kept: Set<UInt32>, startedAt: UInt64) {
+        for entry in entries { if let entry, !kept.contains(entry.row.torrent) { remove(entry.row.torrent) } }
+        sessionStartedAt = startedAt
+        isLive = true
+        isFilled = true
+        if firstTotals == nil { firstTotals = totals }
+    }
+
+    mutating func put(_ workers: [ApiWorker]) { self.workers = workers }
+    mutating func put(_ options: [ApiOption]) { self.options = Dictionary(options.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }) }
+}
+
+/// Which torrents stand at which tracker.
+package struct TrackerIndex: Sendable {
+    package struct Place: Sendable {
+        package var torrents: Set<UInt32>
+        package var version: UInt64
+    }
+    package private(set) var places: [String: Place] = [:]
+    /// Of the last change of any of them.
+    package private(set) var version: UInt64 = 0
+    /// URLs without a torrent, with the version of their last one's leaving; bounded with the deltas' own memory.
+    package private(set) var gone: [String: UInt64] = [:]
+
+    mutating func replace(_ torrent: UInt32, _ old: [ApiTracker], _ new: [ApiTracker], _ version: UInt64) {
+        let before = Set(old.map(\.url)), after = Set(new.map(\.url))
+        guard before != after else { return }
+        self.version = version
+        for url in before.subtracting(after) {
+            places[url]?.torrents.remove(torrent)
+            places[url]?.version = version
+            if places[url]?.torrents.isEmpty ?? false {
+                places[url] = nil
+                gone[url] = version
+            }
+        }
+        for url in after.subtracting(before) {
+            places[url, default: Place(torrents: [], version: version)].torrents.insert(torrent)
+            places[url]!.version = version
+            gone[url] = nil
+        }
+    }
+    mutating func forgetGone() { gone = [:] }
+}
+
+/// ``MirrorState`` behind its lock, and word of its changes for whoever streams them.
+package final class Mirror: Sendable {
+    private let state = Mutex(MirrorState())
+    private let watchers = Mutex<[UInt64: AsyncStream<Void>.Continuation]>([:])
+    private let next = Atomic<UInt64>(1)
+    private let dirty = Atomic<Bool>(false)
+
+    package init() {}
+
+    package func read<T: Sendable>(_ body: (inout MirrorState) -> T) -> T { state.withLock { body(&$0) } }
+    package func write(_ body: (inout MirrorState) -> Void) {
+        state.withLock { body(&$0) }
+        dirty.store(true, ordering: .relaxed)
+    }
+
+    /// Tells the streams once for all that changed since the last call.
+    func announce() {
+        guard dirty.exchange(false, ordering: .relaxed) else { return }
+        watchers.withLock { for w in $0.values { w.yield() } }
+    }
+
+    /// An element after each batch of changes; several batches are one to a slow reader.
+    package func changes() -> AsyncStream<Void> {
+        let id = next.add(1, ordering: .relaxed).newValue
+        return AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            watchers.withLock { $0[id] = continuation }
+            continuation.onTermination = { [self] _ in _ = watchers.withLock { $0.removeValue(forKey: id) } }
+        }
+    }
+}
+
+/// Names with a value, the versions of their changes, and the names that went.
+package struct StampedNames<Value: Equatable & Sendable>: Sendable {
+    private var values: [String: (value: Value, version: UInt64)] = [:]
+    private var gone: [String: UInt64] = [:]
+    package init() {}
+
+    package var all: [(name: String, value: Value)] { values.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) } }
+    package subscript(_ name: String) -> Value? { values[name]?.value }
+    package func changed(since version: UInt64) -> [(name: String, value: Value)] {
+        values.filter { $0.value.version > version }.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) }
+    }
+    package func removed(since version: UInt64) -> [String] { gone.filter { $0.value > version }.keys.sorted() }
+
+    /// Takes the whole table. Names that went are few over a session's life: the table itself is bounded.
+    mutating func replace(_ new: [String: Value], _ version: UInt64) {
+        for (name, value) in new where values[name]?.value != value {
+            values[name] = (value, version)
+            gone[name] = nil
+        }
+        for name in values.keys where new[name] == nil {
+            values[name] = nil
+            gone[name] = version
+        }
+    }
+}

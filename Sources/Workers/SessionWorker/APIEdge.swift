@@ -1,0 +1,275 @@
+import ByteCodec
+import Catalog
+import Control
+import Glibc
+import IPC
+import Observe
+import Primitives
+import Settings
+import WorkerKit
+
+/// What the API worker at the other end has been told, and what it must be told next.
+///
+/// A row is sent when its ``signature`` differs from the one that was sent last. Which rows to look at is known from
+/// the events (`touched`); what may have changed any row (`sweep`) makes the next tick look at all of them.
+struct APIFeed {
+    /// Between two looks at what changed: half of the second in which pages refresh.
+    static let interval = TimeSpan.milliseconds(500)
+    /// All rows are looked at this often even when no event asks for it: 100,000 rows take about 20 ms.
+    static let sweepInterval = TimeSpan.seconds(30)
+    /// Unread bytes beyond which nothing more is told until the worker has read.
+    static let queueHigh = 8 << 20
+    /// Bytes of unfinished requests: one .torrent of 32 MiB in base64 and another one beside it.
+    static let requestCeiling = 2 * Control.requestLimit
+
+    let edge: Edge
+    /// Torrents up to this id were told once.
+    var cursor: UInt32 = 0
+    var isReplayed = false
+    var sent: [UInt32: Int] = [:]
+    var touched: Set<UInt32> = []
+    var sweep = true
+    var nextSweep = Instant.zero
+    var nextTick = Instant.zero
+    var sentGlobals = 0
+    var sentOptions = 0
+    var areWorkersDue = true
+    /// Requests of which the last part has not come, by correlation.
+    var partial: [UInt64: [UInt8]] = [:]
+    var partialBytes = 0
+
+    init(edge: Edge) { self.edge = edge }
+
+    mutating func touch(_ id: TorrentID) { touched.insert(id.rawValue) }
+
+    mutating func note(_ event: CatalogEvent) {
+        switch event {
+        case .peers(_, _, let reports): for report in reports { touched.insert(report.torrent.rawValue) }
+        case .disk(let id, _), .tracker(let id, _), .peerFault(let id, _), .unusable(let id, _), .diskMoved(let id, _, _): touch(id)
+        case .durable, .undurable, .morePeersWanted, .peersFound, .diskRemoved: break
+        // What a command changed is known when it is answered.
+        case .command, .committed: break
+        case .commitFailed, .linkOpened, .linkClosed, .limits, .draining: sweep = true
+        }
+    }
+}
+
+/// The state edge to the API worker.
+extension SessionShell {
+    func apiOpened(_ edge: Edge) { api = APIFeed(edge: edge) }
+
+    func apiClosed(_ edge: Edge) {
+        guard api?.edge == edge else { return }
+        api = nil
+        // Nobody waits for these any more; an addition goes on, since it may be stored already.
+        for (token, request) in pending where request.client == .api(edge) { if case .add = request.kind { continue } else { pending[token] = nil } }
+    }
+
+    // MARK: requests
+
+    func receivedFromAPI(_ frame: Frame, _ edge: Edge) throws(DecodeError) {
+        guard frame.type == .apiRequest, api?.edge == edge else { return }
+        let part: ApiRequest = try frame.decode()
+        var line = api!.partial.removeValue(forKey: frame.correlation) ?? []
+        api!.partialBytes += part.bytes.count
+        line.append(contentsOf: part.bytes)
+        let from = Asker(client: .api(edge), id: frame.correlation)
+        guard line.count <= Control.requestLimit, api!.partialBytes <= APIFeed.requestCeiling else {
+            api!.partialBytes -= line.count
+            return reply(from, line: ControlLine.answer(id: from.id, error: ControlError(.tooLarge, "a request may have \(Control.requestLimit) bytes")))
+        }
+        guard part.last != 0 else {
+            api!.partial[frame.correlation] = line
+            return
+        }
+        api!.partialBytes -= line.count
+        line.withUnsafeBytes { raw in
+            do throws(ControlError) {
+                try dispatch(ControlLine.head(raw), raw, from)
+            } catch {
+                reply(from, line: ControlLine.answer(id: from.id, error: error))
+            }
+        }
+    }
+
+    func replyToAPI(_ to: Asker, _ line: [UInt8]) {
+        guard let edge = api?.edge, to.client == .api(edge) else { return }
+        // First the rows that the request changed, so that a client that has its answer also sees what it did.
+        if api!.isReplayed, !api!.touched.isEmpty { tellRows(edge, loop.now) }
+        // A frame holds 1 MiB; what is left of it is for the header and the fixed part.
+        let size = 1_000_000
+        var at = 0
+        repeat {
+            let end = min(at + size, line.count)
+            kit.send(ApiAnswer(last: end == line.count ? 1 : 0, bytes: Array(line[at..<end])), to: edge, correlation: to.id)
+            at = end
+        } while at < line.count
+    }
+
+    // MARK: the table
+
+    /// Tells what changed; returns when it wants to be called again.
+    func tickAPI(_ now: Instant) -> Instant {
+        guard let edge = api?.edge else { return .never }
+        guard kit.queuedBytes(edge) < APIFeed.queueHigh else { return now + .milliseconds(20) }
+        if !api!.isReplayed { return replayToAPI(edge, now) }
+        guard now >= api!.nextTick else { return isAPIDue ? api!.nextTick : api!.nextSweep }
+        if now >= api!.nextSweep { api!.sweep = true }
+        tellRows(edge, now)
+        api!.nextTick = now + APIFeed.interval
+        tellGlobals(edge)
+        if api!.areWorkersDue {
+            api!.areWorkersDue = false
+            kit.send(ApiWorkers(workers: apiWorkers()), to: edge)
+        }
+        return api!.nextSweep
+    }
+
+    /// Rows that the worker's queue has no room for stay due.
+    private func tellRows(_ edge: Edge, _ now: Instant) {
+        let touched = api!.touched.sorted(), isSweep = api!.sweep && now >= api!.nextTick
+        api!.touched.removeAll(keepingCapacity: true)
+        if isSweep { api!.sweep = false }
+        var room = true
+        func tell(_ row: CatalogRow) {
+            // Looked at after each row: a row is at most 0.3 MiB, a thousandth of that usually.
+            if room { room = kit.queuedBytes(edge) < APIFeed.queueHigh }
+            if room { tellAPI(row, edge) } else { api!.touch(row.record.id) }
+        }
+        if isSweep {
+            core.forEach(tell)
+            api!.nextSweep = now + APIFeed.sweepInterval
+        } else {
+            for id in touched { if let row = core.row(TorrentID(rawValue: id)), row.record.removal == .none { tell(row) } }
+        }
+    }
+    private var isAPIDue: Bool { api!.sweep || !api!.touched.isEmpty || api!.areWorkersDue }
+
+    private func replayToAPI(_ edge: Edge, _ now: Instant) -> Instant {
+        tellGlobals(edge)
+        var full = false
+        // In the order of ids, so that what is added meanwhile comes behind the cursor.
+        core.forEach { row in
+            guard !full, row.record.id.rawValue > api!.cursor else { return }
+            tellAPI(row, edge)
+            api!.cursor = row.record.id.rawValue
+            full = kit.queuedBytes(edge) >= APIFeed.queueHigh
+        }
+        if full { return now + .milliseconds(5) }
+        api!.isReplayed = true
+        kit.send(ApiReplayEnd(startedAt: core.wallSeconds - UInt64(max(0, (now - startedAt).seconds))), to: edge)
+        api!.nextTick = now
+        return now
+    }
+
+    func apiRemoved(_ id: TorrentID) {
+        guard let edge = api?.edge, api!.sent.removeValue(forKey: id.rawValue) != nil else { return }
+        kit.send(ApiTorrentRemoved(torrent: id.rawValue), to: edge)
+    }
+
+    private func tellAPI(_ row: CatalogRow, _ edge: Edge) {
+        let id = row.record.id.rawValue, signature = Self.signature(row)
+        guard api!.sent[id] != signature else { return }
+        api!.sent[id] = signature
+        kit.send(Self.apiRow(row), to: edge)
+    }
+
+    /// Of everything that ``apiRow(_:)`` sends.
+    private static func signature(_ row: CatalogRow) -> Int {
+        var hasher = Hasher()
+        let record = row.record, facts = record.facts
+        hasher.combine(row.phase)
+        hasher.combine(row.disk)
+        hasher.combine(row.isDiskKnown)
+        hasher.combine(row.isHeld)
+        hasher.combine(row.downRate)
+        hasher.combine(row.upRate)
+        hasher.combine(row.peers)
+        hasher.combine(row.seeds)
+        hasher.combine(record.counters)
+        hasher.combine(record.isPaused)
+        hasher.combine(record.isSequential)
+        hasher.combine(record.completedAt)
+        hasher.combine(record.savePath)
+        hasher.combine(record.movingTo)
+        hasher.combine(facts.metadataLength)
+        hasher.combine(facts.name)
+        hasher.combine(facts.trackers)
+        hasher.combine(row.error)
+        hasher.combine(row.trackers)
+        return hasher.finalize()
+    }
+
+    private static func apiRow(_ row: CatalogRow) -> ApiTorrent {
+        let record = row.record, facts = record.facts, total = record.counters.total
+        var flags: ApiTorrentFlags = []
+        if facts.hasMetadata { flags.insert(.hasMetadata) }
+        if facts.isPrivate { flags.insert(.isPrivate) }
+        if record.isPaused { flags.insert(.paused) }
+        if record.isSequential { flags.insert(.sequential) }
+        if row.isComplete { flags.insert(.complete) }
+        if row.isHeld { flags.insert(.held) }
+        if facts.hasV1 { flags.insert(.hasV1) }
+        if row.isDiskKnown { flags.insert(.diskKnown) }
+        var trackers: [ApiTracker] = []
+        for (tier, urls) in facts.trackers.enumerated() {
+            for url in urls {
+                let t = row.trackers.first { Int($0.tier) == tier && $0.url == url }
+                trackers.append(
+                    ApiTracker(
+                        tier: UInt16(clamping: tier), state: t?.state ?? 0, seeds: t?.seeds ?? -1, leechers: t?.leechers ?? -1, downloads: t?.downloads ?? -1,
+                        nextAnnounce: t?.nextAnnounce ?? 0, url: url, message: t?.message ?? ""))
+            }
+        }
+        return ApiTorrent(
+            torrent: record.id.rawValue, infoHash: facts.infoHash, infoHashV2: facts.infoHashV2, flags: flags.rawValue, phase: row.phase.rawValue,
+            diskState: row.isDiskKnown ? row.disk.condition.rawValue : 0, totalLength: facts.totalLength, pieceLength: facts.pieceLength,
+            pieceCount: facts.pieceCount, fileCount: facts.fileCount, piecesHave: row.disk.piecesHave, piecesChecked: row.disk.piecesChecked,
+            bytesHave: facts.hasMetadata ? min(row.disk.bytesHave, facts.totalLength) : 0, downRate: row.downRate, upRate: row.upRate, peers: row.peers,
+            seeds: row.seeds, downloaded: total.downloaded, downloadedAgain: total.downloadedAgain, uploaded: total.uploaded, addedAt: record.addedAt,
+            completedAt: record.completedAt, name: facts.name, rootName: facts.rootName, savePath: record.savePath, movingTo: record.movingTo,
+            error: row.error, trackers: trackers)
+    }
+
+    // MARK: the rest
+
+    private func tellGlobals(_ edge: Edge) {
+        let disks = diskStats.sorted { $0.key < $1.key }.map(\.value)
+        let globals = ApiGlobals(
+            listenPort: listenPort, peerID: peerID, bytesWritten: disks.reduce(0) { $0 + $1.bytesWritten }, bytesRead: disks.reduce(0) { $0 + $1.bytesRead },
+            diskQueue: disks.reduce(0) { $0 + $1.queueDepth }, diskMode: disks.first?.mode ?? "", storeFault: storeFault)
+        var hasher = Hasher()
+        hasher.combine(globals.listenPort)
+        hasher.combine(globals.bytesWritten)
+        hasher.combine(globals.bytesRead)
+        hasher.combine(globals.diskQueue)
+        hasher.combine(globals.diskMode)
+        hasher.combine(globals.storeFault)
+        let signature = hasher.finalize()
+        if signature != api!.sentGlobals {
+            api!.sentGlobals = signature
+            kit.send(globals, to: edge)
+        }
+        var options = Hasher()
+        let pairs = settings.pairs
+        for (key, value) in pairs {
+            options.combine(key)
+            options.combine(value)
+        }
+        let inForce = options.finalize()
+        if inForce != api!.sentOptions {
+            api!.sentOptions = inForce
+            kit.send(ApiOptions(options: pairs.map { ApiOption(key: $0.0, value: $0.1) }), to: edge)
+        }
+    }
+
+    private func apiWorkers() -> [ApiWorker] {
+        workers.compactMap { w in
+            guard let role = WorkerRole(rawValue: w.role) else { return nil }
+            return ApiWorker(
+                name: WorkerName(role, w.index).description, role: role.name, index: w.index, pid: w.pid, generation: w.generation, restarts: w.restarts,
+                state: w.state, cpuMilliseconds: w.cpuMilliseconds, residentBytes: w.residentBytes, uptimeMilliseconds: w.uptimeMilliseconds,
+                reason: Text.printable(w.reason, limit: 500))
+        }
+    }
+}

@@ -1,0 +1,360 @@
+"""The HTTP APIs of the running daemon, driven by unmodified clients and by the request sequences of programs.
+
+    api.py [--slice] [--only TEXT]
+
+qbittorrent-api from PyPI where a library speaks, plain HTTP where the bytes themselves are the point. What each program sends
+and reads is taken from its public sources. Every case prints one line.
+"""
+import argparse, base64, hashlib, http.client, json, os, signal, sys, threading, time, urllib.parse
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import sandbox
+from clients import Ccbt
+from content import Torrent, many_files, single_file
+from sandbox import address, until
+
+USER, PASSWORD = 'admin', 'correct horse'
+
+
+def stored_hash(password):
+    """A line of the state directory's api/password, made without our own code."""
+    salt = os.urandom(16)
+    digest = hashlib.scrypt(password.encode(), salt=salt, n=16384, r=8, p=1, dklen=32)
+    return f'scrypt:16384:8:1:{base64.b64encode(salt).decode()}:{base64.b64encode(digest).decode()}\n'
+
+
+def multipart(fields, files):
+    mark = 'b' + os.urandom(8).hex()
+    out = b''
+    for name, value in fields: out += f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+    for name, filename, data in files:
+        out += f'--{mark}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\nContent-Type: application/x-bittorrent\r\n\r\n'.encode() + data + b'\r\n'
+    return out + f'--{mark}--\r\n'.encode(), f'multipart/form-data; boundary={mark}'
+
+
+class Http:
+    """One program's connection: remembers the session cookie as programs do."""
+
+    def __init__(self, host, port): self.host, self.port, self.cookie = host, port, None
+
+    def request(self, method, path, body=None, headers=None, cookie=True):
+        link = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        head = dict(headers or {})
+        if isinstance(body, dict):
+            body, head['Content-Type'] = urllib.parse.urlencode(body), 'application/x-www-form-urlencoded'
+        if cookie and self.cookie: head['Cookie'] = self.cookie
+        link.request(method, path, body, head)
+        answer = link.getresponse()
+        data = answer.read()
+        link.close()
+        self.status, self.headers, self.text = answer.status, answer.headers, data.decode(errors='replace')
+        return self
+
+    def get(self, path, **more): return self.request('GET', '/api/v2/' + path, **more)
+    def post(self, path, body=None, **more): return self.request('POST', '/api/v2/' + path, body if body is not None else {}, **more)
+    def json(self): return json.loads(self.text)
+
+    def login(self, user=USER, password=PASSWORD):
+        self.post('auth/login', {'username': user, 'password': password})
+        if (c := self.headers.get('Set-Cookie')): self.cookie = c.split(';')[0]
+        return self
+
+
+def same(got, wanted, what=''):
+    assert got == wanted, f'{what}: {got!r}, not {wanted!r}'
+
+
+class Api:
+    def __init__(self, only):
+        self.only = only or ''
+        self.folder = sandbox.scratch('ccbt-api-')
+        self.passed = self.failed = 0
+        self.down = self.folder / 'down'
+        self.down.mkdir()
+        self.ip, self.web = address(1), 18080
+        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down))
+        self.state = self.folder / 'state'
+        (self.state / 'api').mkdir(parents=True, mode=0o700)
+        self.state.chmod(0o700)
+        (self.state / 'api' / 'password').write_text(stored_hash(PASSWORD))
+        self.daemon.start()
+        until(lambda: self.http().request('GET', '/readyz').status == 200, 30, what='/readyz')
+        self.single = Torrent(single_file(self.folder / 'source' / 'single.bin', (1 << 20) + 77), piece=64 << 10)
+        self.many = Torrent(many_files(self.folder / 'source' / 'many files', 20, 1 << 20), piece=32 << 10)
+
+    def http(self): return Http(self.ip, self.web)
+    def logged(self): return self.http().login()
+
+    def library(self):
+        import qbittorrentapi
+        return qbittorrentapi.Client(host=f'http://{self.ip}:{self.web}', username=USER, password=PASSWORD, RAISE_NOTIMPLEMENTEDERROR_FOR_UNIMPLEMENTED_API_ENDPOINTS=True)
+
+    def file(self, torrent): return torrent.write(self.folder / f'{torrent.name}.torrent')
+    def hash(self, torrent): return torrent.hash if hasattr(torrent, 'hash') else torrent.info_hash
+
+    def run(self, name, body):
+        if self.only not in name: return
+        begin, why = time.monotonic(), ''
+        try: body()
+        except Exception as error: why = f'{type(error).__name__}: {error}'[:600]
+        self.passed, self.failed = self.passed + (not why), self.failed + bool(why)
+        print(f'{"ok" if not why else "FAILED":7}api {name:52}{time.monotonic() - begin:6.1f} s  {why}', flush=True)
+        try:
+            h = self.logged()
+            h.post('torrents/delete', {'hashes': 'all', 'deleteFiles': 'true'})
+            until(lambda: h.get('torrents/info').json() == [], 15, what='an empty list')
+        except Exception as error: print(f'        clearing: {error}', flush=True)
+
+    # -- who may ask -------------------------------------------------------------------------------------------------
+
+    def refusals(self):
+        h = self.http()
+        same(h.get('app/webapiVersion').status, 403, 'without a session')
+        same(h.get('app/webapiVersion', headers={'Authorization': 'Basic Og=='}).status, 403, 'empty Basic')
+        same(h.post('auth/login', {'username': USER, 'password': 'wrong'}).text, 'Fails.')
+        same(h.headers.get('Set-Cookie'), None)
+        same(h.login().text, 'Ok.')
+        assert h.headers['Set-Cookie'].startswith('SID=') and 'HttpOnly' in h.headers['Set-Cookie'], h.headers['Set-Cookie']
+        same((h.get('app/version').status, h.text), (200, 'v5.1.4'))
+        same((h.get('app/webapiVersion').text, h.headers['Content-Type'].split(';')[0]), ('2.11.4', 'text/plain'))
+        same(h.get('nonsense/action').status, 404)
+        basic = base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()
+        same(self.http().get('app/version', headers={'Authorization': f'Basic {basic}'}).status, 200, 'Basic')
+        whole = h.cookie + '; HttpOnly; SameSite=Lax; path=/'
+        same(self.http().get('app/version', headers={'Cookie': whole}).status, 200, 'the whole Set-Cookie replayed')
+        same(h.post('auth/logout').status, 200)
+        same(h.get('app/version').status, 403, 'after logout')
+
+    def origins(self):
+        h = self.logged()
+        own = f'{self.ip}:{self.web}'
+        same(h.get('app/version', headers={'Origin': f'http://{own}'}).status, 200)
+        same(h.get('app/version', headers={'Referer': f'http://{own}/page'}).status, 200)
+        same(h.get('app/version', headers={'Origin': 'http://evil.example'}).status, 401)
+        same(h.get('app/version', headers={'Referer': f'http://evil.example/{own}'}).status, 401)
+        same(h.get('app/version', headers={'Sec-Fetch-Site': 'cross-site'}).status, 401)
+        for name in ('X-Frame-Options', 'X-Content-Type-Options', 'Content-Security-Policy', 'Referrer-Policy'): assert h.headers[name], name
+        same(self.http().request('GET', '/../../etc/passwd').status in (400, 404), True, 'a path outside')
+        same(self.http().request('GET', '/%2e%2e/%2e%2e/etc/passwd').status, 404)
+
+    # -- adding and looking ------------------------------------------------------------------------------------------
+
+    def adds(self):
+        q = self.library()
+        same(q.torrents_add(torrent_files=[str(self.file(self.single)), str(self.file(self.many))], is_stopped=True), 'Ok.')
+        t = {x.name: x for x in q.torrents_info()}
+        same(set(t), {self.single.name, self.many.name})
+        one = t[self.single.name]
+        same((one.size, one.total_size, one.save_path, one.progress, one.eta, one.completion_on), (self.single.size, self.single.size, str(self.down), 0, 8640000, -1))
+        assert one.content_path == f'{self.down}/{self.single.name}' != one.save_path
+        assert one.state in ('stoppedDL', 'checkingResumeData', 'checkingDL'), one.state
+        same(q.torrents_add(torrent_files=str(self.file(self.single))), 'Fails.', 'the same again')
+        same(q.torrents_count(), 2)
+        files = q.torrents_files(t[self.many.name].hash)
+        assert files[0].name.startswith(self.many.name + '/') and files[0].is_seed is False and 'is_seed' not in files[1], files[0]
+        assert all(0 <= f.piece_range[0] <= f.piece_range[1] for f in files if f.size), 'piece ranges'
+        same(sum(f.size for f in files), self.many.size)
+        p = q.torrents_properties(one.hash)
+        same((p.piece_size, p.pieces_num, p.save_path), (64 << 10, 17, str(self.down)))
+        same([x.url for x in q.torrents_trackers(one.hash)][:3], ['** [DHT] **', '** [PeX] **', '** [LSD] **'])
+        same(q.torrents_piece_states(one.hash), [0] * 17)
+        same(len(q.torrents_info(torrent_hashes=[one.hash.upper(), 'f' * 40])), 1, 'upper case, and an unknown one')
+        same(self.logged().get('torrents/properties?hash=' + 'f' * 40).status, 404)
+        same(self.logged().get('torrents/info?sort=nonsense').status, 400)
+        same([x.name for x in q.torrents_info(sort='name', reverse=True, limit=1)], [max(t, key=str.lower)])
+        body, kind = multipart([('dummy', '')], [('torrents', 'x.torrent', b'no torrent at all')])
+        same(self.logged().post('torrents/add', body, headers={'Content-Type': kind}).status, 415)
+        same(self.logged().post('torrents/add').status, 400, 'nothing given')
+
+    def magnets(self):
+        q = self.library()
+        link = 'magnet:?xt=urn:btih:' + 'ab' * 20 + '&dn=a%20name'
+        same(q.torrents_add(urls=[link, 'cd' * 20]), 'Ok.')
+        t = {x.hash: x for x in q.torrents_info()}
+        same((t['ab' * 20].state, t['ab' * 20].has_metadata, t['ab' * 20].name), ('metaDL', False, 'a name'))
+        same(q.torrents_files('ab' * 20), [])
+        q.torrents_stop('ab' * 20)
+        same(q.torrents_info(torrent_hashes='ab' * 20)[0].state, 'stoppedDL')
+
+    def deltas(self):
+        q = self.library()
+        h = self.logged()
+        full = h.get('sync/maindata?rid=0').json()
+        assert full['full_update'] and full['torrents'] == {} and isinstance(full['server_state']['global_ratio'], str)
+        q.torrents_add(torrent_files=str(self.file(self.single)), is_stopped=True)
+        one = h.get(f'sync/maindata?rid={full["rid"]}').json()
+        assert 'full_update' not in one, 'a delta'
+        (hash, row), = one['torrents'].items()
+        same(row['name'], self.single.name)
+        assert 'hash' not in row
+        again = h.get(f'sync/maindata?rid={full["rid"]}').json()
+        same(set(again['torrents']), {hash}, 'an answer that was lost comes again')
+        until(lambda: q.torrents_info()[0].state == 'stoppedDL', 10, what='stoppedDL')
+        rid = again['rid']
+        settled = h.get(f'sync/maindata?rid={rid}').json()
+        idle = h.get(f'sync/maindata?rid={settled["rid"]}')
+        same('torrents' in idle.json(), False, 'an idle delta')
+        assert len(idle.text) < 1024, len(idle.text)
+        q.torrents_delete(delete_files=True, torrent_hashes=hash)
+        same(h.get(f'sync/maindata?rid={idle.json()["rid"]}').json()['torrents_removed'], [hash])
+        assert h.post('sync/maindata', {'rid': 77777}).json()['full_update'], 'an unknown rid'
+
+    def preferences(self):
+        q = self.library()
+        p = q.app_preferences()
+        same((p.save_path, p.dht, p.max_ratio_act, p.queueing_enabled), (str(self.down), p.dht, 0, True))
+        q.app_set_preferences({'queueing_enabled': False, 'max_active_downloads': 7, 'no_such_key': 1})
+        until(lambda: (q.app_preferences().queueing_enabled, q.app_preferences().max_active_downloads) == (False, 7), 5, what='the new settings')
+        q.app_set_preferences({'queueing_enabled': True, 'max_active_downloads': 0})
+        same(q.app_default_save_path(), str(self.down))
+        assert 'libtorrent' in q.app_build_info()
+
+    # -- programs ----------------------------------------------------------------------------------------------------
+
+    def sonarr(self):
+        """Test button, grab, poll, import decision, removal. Basic beside the cookie, booleans as .NET writes them."""
+        basic = {'Authorization': 'Basic ' + base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}
+        h = self.http()
+        assert h.get('app/webapiVersion').status == 403
+        same(h.login().text, 'Ok.')
+        same(h.get('app/webapiVersion', headers=basic).text, '2.11.4')
+        p = h.get('app/preferences', headers=basic).json()
+        assert p['max_ratio_act'] not in (1, 3) or not p['max_ratio_enabled']
+        for t in ('max_ratio_enabled', 'max_seeding_time_enabled', 'queueing_enabled', 'dht'): assert isinstance(p[t], bool), t
+        (self.down / self.single.name).write_bytes(self.single.source.read_bytes())
+        body, kind = multipart([('stopped', 'False'), ('paused', 'False'), ('root_folder', 'true')], [('torrents', 'a.torrent', self.file(self.single).read_bytes())])
+        same(h.post('torrents/add', body, headers={'Content-Type': kind, **basic}).text, 'Ok.')
+        hash = h.get('torrents/info').json()[0]['hash']
+        begin = time.monotonic()
+        same(h.get(f'torrents/properties?hash={hash}').status, 200, 'visible at once')
+        assert time.monotonic() - begin < 1
+        until(lambda: h.get('torrents/info').json()[0]['state'] in ('uploading', 'stalledUP'), 15, what='the data that is there to be found')
+        t = h.get('torrents/info').json()[0]
+        assert t['content_path'] != t['save_path'] and t['progress'] == 1 and t['completion_on'] > 0
+        files = h.get(f'torrents/files?hash={hash}').json()
+        same(files[0]['name'].split('/')[0], self.single.name)
+        h.post('torrents/stop', {'hashes': hash})
+        same(h.get('torrents/info').json()[0]['state'], 'stoppedUP')
+        same(h.post('torrents/delete', {'hashes': hash}).status, 200, 'deleteFiles left out')
+        assert (self.down / self.single.name).exists(), 'the data is kept'
+        (self.down / self.single.name).unlink()
+
+    def cross_seed(self):
+        """Forms to every endpoint; an injection with skip_checking, one that is rechecked, the states in between."""
+        h = self.logged()
+        same(h.post('app/version').text, 'v5.1.4')
+        assert isinstance(h.post('app/preferences').json()['resume_data_storage_type'], str)
+        same(h.post('torrents/info', {'hashes': 'aa' * 20}).json(), [])
+        (self.down / self.single.name).write_bytes(self.single.source.read_bytes())
+        fields = [('savepath', self.down), ('downloadPath', self.down), ('autoTMM', 'false'), ('skip_checking', 'true'), ('stopped', 'false'), ('paused', 'false'), ('contentLayout', 'Original'), ('foo', 'bar')]
+        body, kind = multipart(fields, [('torrents', 'x.torrent', self.file(self.single).read_bytes())])
+        same(h.post('torrents/add', body, headers={'Content-Type': kind}).text, 'Ok.')
+        info = lambda: h.post('torrents/info').json()[0]
+        until(lambda: info()['state'] in ('stalledUP', 'uploading') and info()['progress'] == 1, 5, what='seeding without a check')
+        hash = info()['hash']
+        h.post('torrents/stop', {'hashes': hash})
+        same(info()['state'], 'stoppedUP')
+        h.post('torrents/recheck', {'hashes': hash})
+        until(lambda: info()['state'] not in ('checkingUP', 'checkingDL', 'checkingResumeData'), 15, what='the end of the recheck')
+        same(info()['state'], 'stoppedUP')
+        h.post('torrents/start', {'hashes': hash})
+        until(lambda: info()['state'] in ('stalledUP', 'uploading'), 5, what='seeding')
+
+    def autobrr(self):
+        """Push with both names of paused, then announce until a tracker works."""
+        h = self.logged()
+        same(h.get('transfer/info').json()['dl_info_speed'], 0)
+        body, kind = multipart([('paused', 'true'), ('stopped', 'true'), ('upLimit', '1024')], [('torrents', 'x.torrent', self.file(self.many).read_bytes())])
+        same(h.post('torrents/add', body, headers={'Content-Type': kind}).text, 'Ok.')
+        assert h.headers['Content-Type'].startswith('text/plain')
+        hash = h.get('torrents/info').json()[0]['hash']
+        same(h.get('torrents/info?filter=stopped').json()[0]['hash'], hash)
+        same(h.get('torrents/info?filter=paused').json()[0]['hash'], hash)
+        same(h.get('torrents/info?filter=downloading').json()[0]['hash'], hash)
+        h.post('torrents/resume', {'hashes': hash})
+        until(lambda: h.get('torrents/info').json()[0]['state'] in ('stalledDL', 'downloading'), 10, what='running')
+        same(h.post('torrents/reannounce', {'hashes': hash}).status, 200)
+        rows = h.get(f'torrents/trackers?hash={hash}').json()
+        assert all(isinstance(r['status'], int) for r in rows) and rows[0]['tier'] == -1
+
+    # -- what dies ---------------------------------------------------------------------------------------------------
+
+    def worker_killed(self):
+        """kill -9 of the API worker while clients ask: the same cookies, nothing lost, back within a second."""
+        q = self.library()
+        q.torrents_add(torrent_files=str(self.file(self.single)), is_stopped=True)
+        h = self.logged()
+        cookie, answers, stop = h.cookie, [], threading.Event()
+
+        def client():
+            c = self.http()
+            c.cookie = cookie
+            while not stop.is_set():
+                try: answers.append((time.monotonic(), c.get('torrents/info').status))
+                except OSError: answers.append((time.monotonic(), 'reset'))
+                time.sleep(0.05)
+        threads = [threading.Thread(target=client) for _ in range(50)]
+        for t in threads: t.start()
+        time.sleep(0.7)
+        pid = self.daemon.workers()['api:0']['pid']
+        at = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(3)
+        stop.set()
+        for t in threads: t.join()
+        later = [s for when, s in answers if when > at + 1.5]
+        first = min(when for when, s in answers if when > at + 0.01 and s == 200) - at
+        assert later and set(later) == {200}, f'answers after 1.5 s: { {s: later.count(s) for s in set(later)} }'
+        assert first < 1, f'{first:.2f} s until an answer'
+        same(len(h.get('torrents/info').json()), 1, 'the table is back')
+        assert self.daemon.workers()['api:0']['pid'] != pid
+
+    def session_restart(self):
+        """While the session worker restarts, reads are answered and writes wait."""
+        q = self.library()
+        q.torrents_add(torrent_files=str(self.file(self.single)), is_stopped=True)
+        h = self.logged()
+        pid = self.daemon.workers()['session:0']['pid']
+        os.kill(pid, signal.SIGKILL)
+        same(len(h.get('torrents/info').json()), 1, 'read')
+        same(h.post('torrents/start', {'hashes': 'all'}).status, 200, 'write')
+        until(lambda: h.request('GET', '/readyz').status == 200, 10, what='ready again')
+        assert h.get('torrents/info').json()[0]['state'] not in ('stoppedDL',), h.text
+
+    def bans(self):
+        """Five wrong passwords and the address is refused, the right password included. Last: it lasts an hour."""
+        h = self.http()
+        for _ in range(5): same(h.post('auth/login', {'username': USER, 'password': 'guess'}).text, 'Fails.')
+        same(h.login().status, 403)
+
+    def cases(self, brief):
+        yield 'login, cookies, Basic, 403 and 404', self.refusals
+        yield 'Origin, Referer, headers, paths', self.origins
+        yield 'qbittorrent-api: add files, look', self.adds
+        yield 'qbittorrent-api: magnets', self.magnets
+        yield 'sync/maindata deltas', self.deltas
+        yield 'qbittorrent-api: preferences', self.preferences
+        yield 'Sonarr: grab, import, remove', self.sonarr
+        yield 'cross-seed: inject and recheck', self.cross_seed
+        yield 'autobrr: push and reannounce', self.autobrr
+        yield 'kill -9 api worker under 50 clients', self.worker_killed
+        yield 'kill -9 session worker: reads and writes', self.session_restart
+        yield 'ban after failed logins', self.bans
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--slice', action='store_true')
+    parser.add_argument('--only')
+    options = parser.parse_args()
+    sandbox.enter()
+    api = Api(options.only)
+    for name, body in api.cases(options.slice): api.run(name, body)
+    api.daemon.stop()
+    if api.failed: print((api.state / 'log').read_text(errors='replace')[-3000:])
+    print(f'{api.passed} passed, {api.failed} failed')
+    sys.exit(api.failed > 0)
+
+
+if __name__ == '__main__': main()
