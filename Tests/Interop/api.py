@@ -2,10 +2,10 @@
 
     api.py [--slice] [--only TEXT]
 
-qbittorrent-api from PyPI where a library speaks, plain HTTP where the bytes themselves are the point. What each program sends
+qbittorrent-api, transmission-rpc and aiobtclientapi from PyPI and Debian's transmission-remote where a client speaks, plain HTTP where the bytes themselves are the point. What each program sends
 and reads is taken from its public sources. Every case prints one line.
 """
-import argparse, base64, hashlib, http.client, json, os, signal, sys, threading, time, urllib.parse
+import argparse, base64, hashlib, http.client, json, os, shutil, signal, subprocess, sys, threading, time, urllib.parse
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -278,6 +278,171 @@ class Api:
         rows = h.get(f'torrents/trackers?hash={hash}').json()
         assert all(isinstance(r['status'], int) for r in rows) and rows[0]['tier'] == -1
 
+    def limits(self):
+        q = self.library()
+        q.torrents_add(torrent_files=str(self.file(self.many)), is_stopped=True, upload_limit=5000, download_limit=7000)
+        hash = q.torrents_info()[0].hash
+        same((q.torrents_info()[0].up_limit, q.torrents_info()[0].dl_limit), (5000, 7000), 'given when it was added')
+        q.torrents_set_upload_limit(limit=0, torrent_hashes=hash)
+        q.torrents_set_download_limit(limit=9000, torrent_hashes=hash)
+        same((q.torrents_upload_limit(hash)[hash], q.torrents_download_limit(hash)[hash]), (0, 9000))
+        q.transfer_set_download_limit(1 << 20)
+        until(lambda: q.transfer_download_limit() == 1 << 20, 5, what='the global limit')
+        same(q.transfer_info().dl_rate_limit, 1 << 20)
+        q.transfer_set_download_limit(0)
+        q.transfer_set_speed_limits_mode(True)
+        until(lambda: q.transfer_speed_limits_mode() == '1', 5, what='the alternative limits')
+        q.transfer_set_speed_limits_mode(False)
+
+    # -- Transmission ------------------------------------------------------------------------------------------------
+
+    def transmission_library(self):
+        import transmission_rpc
+        t = transmission_rpc.Client(host=self.ip, port=self.web, username=USER, password=PASSWORD)
+        same((t.get_session().version, t.get_session().rpc_version), ('4.0.6 (38c164933e)', 17))
+        one = t.add_torrent(self.file(self.single).read_bytes(), paused=True, download_dir=str(self.down))
+        same((one.name, one.hash_string), (self.single.name, self.single.hash))
+        same(t.add_torrent(self.file(self.single).read_bytes()).hash_string, self.single.hash, 'a duplicate is told, not refused')
+        many = t.add_torrent(self.file(self.many).read_bytes(), paused=True)
+        rows = {x.name: x for x in t.get_torrents()}
+        same(set(rows), {self.single.name, self.many.name})
+        x = rows[self.single.name]
+        same((x.total_size, x.download_dir, x.percent_done, x.rate_download), (self.single.size, str(self.down), 0, 0))
+        until(lambda: t.get_torrent(x.id).status.value == 'stopped', 10, what='stopped')
+        same(sum(f.size for f in t.get_torrent(many.id).get_files()), self.many.size)
+        t.start_torrent(x.id)
+        until(lambda: t.get_torrent(x.id).status.value == 'downloading', 10, what='downloading')
+        t.stop_torrent(self.single.hash)
+        until(lambda: t.get_torrent(x.id).status.value == 'stopped', 5, what='stopped again')
+        t.verify_torrent(x.id)
+        t.change_torrent(x.id, upload_limit=50, upload_limited=True)
+        until(lambda: t.get_torrent(x.id).upload_limit == 50, 5, what='its limit')
+        active, removed = t.get_recently_active_torrents()
+        assert x.id in [a.id for a in active], 'recently active'
+        assert t.session_stats().torrent_count == 2
+        assert t.free_space(str(self.down)) > 0
+        t.remove_torrent([x.id, many.id], delete_data=True)
+        same(t.get_torrents(), [])
+        t.set_session(download_queue_size=3, download_queue_enabled=True)
+        until(lambda: t.get_session().download_queue_size == 3, 5, what='a setting')
+        t.set_session(download_queue_enabled=False)
+
+    def transmission_remote(self):
+        run = lambda *a: subprocess.run(['transmission-remote', f'{self.ip}:{self.web}', '-n', f'{USER}:{PASSWORD}', *a], capture_output=True, text=True, timeout=30)
+        r = run('-a', str(self.file(self.single)), '--start-paused')
+        assert 'success' in r.stdout, r.stdout + r.stderr
+        r = run('-l')
+        assert self.single.name in r.stdout and 'Stopped' in r.stdout or 'Verif' in r.stdout, r.stdout + r.stderr
+        for words in (['-i'], ['-f'], ['-ip'], ['-it'], ['-s'], ['-S'], ['-v'], ['--reannounce']):
+            r = run('-t', 'all', *words)
+            assert r.returncode == 0 and ('success' in r.stdout or self.single.name in r.stdout or 'NAME' in r.stdout or not r.stdout or 'Address' in r.stdout or 'Track' in r.stdout), (words, r.stdout, r.stderr)
+        assert 'Session' in run('-st').stdout.title()
+        assert 'success' in run('-t', '1,2,3,4,5,6,7,8,9', '--remove-and-delete').stdout
+
+    def transmission_handshake(self):
+        """Sonarr's GET, the order of the refusals, JSON-RPC 2.0 and the table form."""
+        basic = {'Authorization': 'Basic ' + base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}
+        h = self.http()
+        path = '/transmission/rpc'
+        same(h.request('GET', path).status, 401)
+        same(h.headers['WWW-Authenticate'], 'Basic realm="Transmission"')
+        same(h.request('GET', path, headers=basic).status, 409)
+        head = {**basic, 'X-Transmission-Session-Id': h.headers['X-Transmission-Session-Id'], 'Content-Type': 'application/json'}
+        same(h.request('GET', path, headers=head).status, 405)
+        call = lambda body: h.request('POST', path, json.dumps(body), headers=head).json()
+        same(call({'method': 'session-get', 'arguments': {'fields': ['version']}, 'tag': 39693}), {'result': 'success', 'arguments': {'version': '4.0.6 (38c164933e)'}, 'tag': 39693})
+        same(call({'method': 'nonsense', 'tag': 1})['result'], 'method name not recognized')
+        added = call({'jsonrpc': '2.0', 'method': 'torrent_add', 'params': {'metainfo': base64.b64encode(self.file(self.single).read_bytes()).decode(), 'paused': True, 'download_dir': str(self.down)}, 'id': 5})
+        same((added['id'], added['result']['torrent_added']['hash_string']), (5, self.single.hash))
+        table = call({'method': 'torrent-get', 'arguments': {'fields': ['hashString', 'no-such-field', 'name'], 'format': 'table'}})['arguments']['torrents']
+        same(table, [['hashString', 'name'], [self.single.hash, self.single.name]])
+        same(h.request('POST', path, json.dumps({'jsonrpc': '2.0', 'method': 'session_get'}), headers=head).status, 204, 'a notification')
+        same(call({'jsonrpc': '2.0', 'method': 'torrent_get', 'params': {'fields': ['percent_done', 'is_finished'], 'ids': [self.single.hash]}, 'id': 6})['result']['torrents'], [{'percent_done': 0, 'is_finished': False}])
+
+    def aiobtclientapi(self):
+        import asyncio, aiobtclientapi
+
+        async def use():
+            for name, url in (('qbittorrent', f'http://{USER}:{urllib.parse.quote(PASSWORD)}@{self.ip}:{self.web}'), ('transmission', f'http://{USER}:{urllib.parse.quote(PASSWORD)}@{self.ip}:{self.web}/transmission/rpc')):
+                api = aiobtclientapi.api_class(name)(url=url)
+                response = await api.add(str(self.file(self.single)), location=str(self.down), stopped=True)
+                same((response.success, list(response.added or response.already_added)), (True, [self.single.hash]), f'{name}: {response.errors}')
+                response = await api.start(self.single.hash)
+                assert response.success, (name, response.errors)
+                response = await api.stop(self.single.hash)
+                assert response.success, (name, response.errors)
+                await api.disconnect()
+        asyncio.run(use())
+
+    # -- our own -----------------------------------------------------------------------------------------------------
+
+    def native(self):
+        h = self.logged()
+        own = lambda method, path, body=None, **more: h.request(method, '/api/v1' + path, json.dumps(body) if body is not None else None, **more)
+        same(self.http().request('GET', '/api/v1/torrents').status, 401)
+        same(own('POST', '/torrents', {'torrent': base64.b64encode(self.file(self.single).read_bytes()).decode(), 'paused': True}).status, 201)
+        same(h.headers['Location'], f'/api/v1/torrents/{self.single.hash}')
+        same(own('POST', '/torrents', {'torrent': base64.b64encode(self.file(self.many).read_bytes()).decode(), 'paused': True}).status, 201)
+        page = own('GET', '/torrents?sort=name&limit=1&search=single').json()
+        same((page['total'], [t['name'] for t in page['torrents']]), (1, [self.single.name]))
+        same(own('GET', '/torrents?limit=1&offset=1').json()['total'], 2)
+        same(own('POST', '/torrents/bulk', {'hashes': [self.single.hash, 'f' * 40], 'action': 'resume'}).json()['done'], 1)
+        assert 'f' * 40 in h.json()['failed']
+        same(own('POST', f'/torrents/{self.single.hash}/pause').status, 204)
+        same(own('GET', f'/torrents/{self.single.hash}/nonsense').status, 404)
+        same(own('PUT', f'/torrents/{self.single.hash}').status, 405)
+        same(own('POST', '/torrents', {'torrent': '!!'}).status, 400)
+        same(own('POST', '/torrents', 7).status, 400)
+        key = own('POST', '/keys', {'name': 'reader', 'scopes': ['read']}).json()['key']
+        bearer = {'Authorization': f'Bearer {key}'}
+        guest = self.http()
+        same(guest.request('GET', '/api/v1/status', headers=bearer).status, 200)
+        same(guest.request('POST', f'/api/v1/torrents/{self.single.hash}/pause', headers=bearer).status, 403, 'scope')
+        same(guest.request('GET', '/api/v1/settings', headers=bearer).status, 403)
+        same(guest.get('app/version', headers=bearer).status, 200, 'a key at the compatible API')
+        same(guest.post('torrents/stop', {'hashes': 'all'}, headers=bearer).status, 403)
+        text = guest.request('GET', '/metrics', headers=bearer).text
+        assert 'ccbt_torrents{state="paused"} 2' in text and 'ccbt_worker_ready{worker="peer:0"} 1' in text, text[:600]
+        (self.folder / 'metrics').write_text(text)
+        check = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True, text=True) if shutil.which('promtool') else None
+        assert check is None or check.returncode == 0, check.stdout + check.stderr
+        same(own('DELETE', '/keys/reader').status, 204)
+        same(guest.request('GET', '/api/v1/status', headers=bearer).status, 401, 'an ended key')
+        names = {w['name'] for w in own('GET', '/workers').json()['workers']}
+        assert {'session:0', 'peer:0', 'disk:0', 'api:0'} <= names, names
+        before = self.daemon.workers()['discovery:0']['pid']
+        same(own('POST', '/workers/discovery:0/restart').status, 202)
+        until(lambda: self.daemon.workers()['discovery:0']['pid'] not in (0, before), 10, what='the restarted worker')
+        assert own('GET', '/openapi.json').json()['paths']['/torrents']
+
+    def events(self):
+        h = self.logged()
+        link = http.client.HTTPConnection(self.ip, self.web, timeout=10)
+        link.request('GET', '/api/v1/events?types=torrents', headers={'Cookie': h.cookie})
+        answer = link.getresponse()
+        same(answer.headers['Content-Type'], 'text/event-stream')
+
+        def event():
+            out = {}
+            while True:
+                line = answer.readline().decode().rstrip('\n')
+                if not line and out: return out
+                if ': ' in line:
+                    name, value = line.split(': ', 1)
+                    out[name] = value
+        first = event()
+        assert json.loads(first['data'])['snapshot'] is True
+        body, kind = multipart([('stopped', 'true')], [('torrents', 'x', self.file(self.single).read_bytes())])
+        h.post('torrents/add', body, headers={'Content-Type': kind})
+        second = event()
+        same(json.loads(second['data'])['torrents'][0]['hash'], self.single.hash)
+        link.close()
+        link.request('GET', '/api/v1/events?types=torrents', headers={'Cookie': h.cookie, 'Last-Event-ID': first['id']})
+        answer = link.getresponse()
+        missed = json.loads(event()['data'])
+        assert 'snapshot' not in missed and missed['torrents'][0]['hash'] == self.single.hash, missed
+        link.close()
+
     # -- what dies ---------------------------------------------------------------------------------------------------
 
     def worker_killed(self):
@@ -338,6 +503,13 @@ class Api:
         yield 'Sonarr: grab, import, remove', self.sonarr
         yield 'cross-seed: inject and recheck', self.cross_seed
         yield 'autobrr: push and reannounce', self.autobrr
+        yield 'qbittorrent-api: limits', self.limits
+        yield 'transmission-rpc: the whole client', self.transmission_library
+        if shutil.which('transmission-remote'): yield 'transmission-remote: add, list, details, remove', self.transmission_remote
+        yield 'Transmission: 409, JSON-RPC 2.0, tables', self.transmission_handshake
+        yield 'aiobtclientapi: both protocols', self.aiobtclientapi
+        yield 'native API, keys, metrics, workers', self.native
+        yield 'native API: events and resume', self.events
         yield 'kill -9 api worker under 50 clients', self.worker_killed
         yield 'kill -9 session worker: reads and writes', self.session_restart
         yield 'ban after failed logins', self.bans

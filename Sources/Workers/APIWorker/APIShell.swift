@@ -97,7 +97,6 @@ package final class APIShell: WorkerShell {
     }
 
     package func turn(now: Instant) -> Instant {
-        mirror.announce()
         if let session {
             while kit.queuedBytes(session) < Gateway.queueHigh, let part = gateway.next() {
                 kit.send(ApiRequest(last: part.isLast ? 1 : 0, bytes: part.bytes), to: session, correlation: part.id)

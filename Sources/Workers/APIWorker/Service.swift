@@ -12,11 +12,15 @@ import Settings
 /// From a request to an answer: the checks that all APIs share, then the API that the path names.
 ///
 ///     /api/v2/…            qBittorrent          /healthz, /readyz   for watchdogs
-///     everything else      the web page
+///     /api/v1/…            our own              /metrics             Prometheus
+///     /transmission/rpc    Transmission         everything else      the web page
 final class Service: Sendable {
     private let mirror: Mirror
     private let gatekeeper: Gatekeeper
     private let qbittorrent: QBittorrentAPI
+    private let transmission: TransmissionRPC
+    private let native: NativeAPI
+    private let freeSpace: FreeSpace
     private let pages: StaticFiles
     private let budget = UploadBudget()
     private let server: HTTPServer
@@ -34,6 +38,9 @@ final class Service: Sendable {
         gatekeeper = try Gatekeeper(settings: settings, files: files, log: log)
         let space = FreeSpace(path: { mirror.read { $0.options["disk.download_dir"] ?? "" } })
         qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, log: log)
+        transmission = TransmissionRPC(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, log: log)
+        native = NativeAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space)
+        freeSpace = space
         let alternative = settings.string("api.alternative_ui")
         pages = try StaticFiles(folder: alternative.isEmpty ? StaticFiles.builtIn() : alternative, isAlternative: !alternative.isEmpty)
         let tls = try Self.tls(settings)
@@ -115,8 +122,40 @@ final class Service: Sendable {
             try await BodyReading.read(request, into: &exchange, limit: limit, budget: budget)
             return try await qbittorrent.respond(name, exchange)
         }
+        if path == TransmissionRPC.path {
+            guard gatekeeper.originIsAllowed(exchange, authority: authority, remote: remote) else { throw Refusal(.forbidden, "Forbidden") }
+            let principal = await gatekeeper.identify(exchange)
+            if principal != nil { try await BodyReading.read(request, into: &exchange, limit: BodyReading.uploadLimit, budget: budget) }
+            return try await transmission.respond(exchange, principal: principal)
+        }
+        if path.hasPrefix("/api/v1/") { return try await own(request, &exchange, authority: authority, remote: remote) }
+        if path == "/metrics" {
+            guard let principal = await gatekeeper.identify(exchange) else { return challenge() }
+            if case .key(let key) = principal, !key.allows(.read) { throw Refusal(.forbidden, "the key has not the scope read") }
+            let wanted = (exchange.query["torrents"] ?? "").split(separator: ",").map(String.init), free = freeSpace.bytes
+            return Reply(type: "text/plain; version=0.0.4; charset=utf-8", Array(mirror.read { Metrics.text($0, torrents: wanted, freeSpace: free) }.utf8))
+        }
         guard exchange.method == .get || exchange.method == .head else { throw Refusal(.methodNotAllowed, "Method Not Allowed") }
         return try await pages.respond(exchange, loggedIn: gatekeeper.identify(exchange) != nil)
+    }
+
+    private func own(_ request: Request, _ exchange: inout Exchange, authority: String?, remote: Endpoint) async throws -> Reply {
+        do {
+            guard gatekeeper.originIsAllowed(exchange, authority: authority, remote: remote) else { throw Refusal(.forbidden, "another origin") }
+            let principal = await gatekeeper.identify(exchange)
+            if principal != nil { try await BodyReading.read(request, into: &exchange, limit: BodyReading.uploadLimit, budget: budget) }
+            return try await native.respond(String(exchange.path.dropFirst("/api/v1".count)), exchange, principal: principal)
+        } catch let refusal as Refusal {
+            return NativeAPI.problem(refusal)
+        } catch let error as ControlError {
+            return NativeAPI.problem(QBittorrentAPI.refusal(error))
+        }
+    }
+
+    private func challenge() -> Reply {
+        var reply = Reply.text("Unauthorized", .unauthorized)
+        reply.headers[.wwwAuthenticate] = "Basic realm=\"ccbt\""
+        return reply
     }
 
     /// 200 once the table has come and while the session worker is there.

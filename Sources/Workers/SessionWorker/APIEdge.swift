@@ -192,6 +192,7 @@ extension SessionShell {
         hasher.combine(record.completedAt)
         hasher.combine(record.savePath)
         hasher.combine(record.movingTo)
+        hasher.combine(record.limits)
         hasher.combine(facts.metadataLength)
         hasher.combine(facts.name)
         hasher.combine(facts.trackers)
@@ -228,7 +229,7 @@ extension SessionShell {
             bytesHave: facts.hasMetadata ? min(row.disk.bytesHave, facts.totalLength) : 0, downRate: row.downRate, upRate: row.upRate, peers: row.peers,
             seeds: row.seeds, downloaded: total.downloaded, downloadedAgain: total.downloadedAgain, uploaded: total.uploaded, addedAt: record.addedAt,
             completedAt: record.completedAt, name: facts.name, rootName: facts.rootName, savePath: record.savePath, movingTo: record.movingTo,
-            error: row.error, trackers: trackers)
+            error: row.error, trackers: trackers, downLimit: record.limits.down ?? -1, upLimit: record.limits.up ?? -1)
     }
 
     // MARK: the rest

@@ -134,7 +134,7 @@ package struct ApiOption: IPCStruct, Equatable {
 /// One row, whole: at the replay, and when something of it has changed, at most each half second.
 package struct ApiTorrent: IPCMessage, Equatable {
     package static var type: MessageType { .apiTorrent }
-    package static var fixedSize: Int { 210 }
+    package static var fixedSize: Int { 226 }
     package var torrent: UInt32  // never used twice over the life of the catalogue
     package var infoHash: SHA1Digest  // v1, or v2 truncated where there is no v1
     package var infoHashV2: SHA256Digest  // zero if none
@@ -163,7 +163,9 @@ package struct ApiTorrent: IPCMessage, Equatable {
     package var movingTo: String  // where a move under way goes; empty if none
     package var error: String  // one line; empty when all is well
     package var trackers: [ApiTracker]  // by tier
-    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = []) {
+    package var downLimit: Int64  // bytes per second; 0: none; below 0: as the settings say
+    package var upLimit: Int64
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64) {
         self.torrent = torrent
         self.infoHash = infoHash
         self.infoHashV2 = infoHashV2
@@ -192,6 +194,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         self.movingTo = movingTo
         self.error = error
         self.trackers = trackers
+        self.downLimit = downLimit
+        self.upLimit = upLimit
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -222,6 +226,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         tail.reserve(&w, count: movingTo.utf8.count)
         tail.reserve(&w, count: error.utf8.count)
         tail.reserve(&w, count: trackers.count)
+        w.i64(downLimit)
+        w.i64(upLimit)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, name)
@@ -260,6 +266,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         movingTo = try r.string()
         error = try r.string()
         trackers = try r.structs()
+        downLimit = try r.i64()
+        upLimit = try r.i64()
     }
 }
 

@@ -89,7 +89,7 @@ enum Interfaces {
 /// Free bytes where downloads go. A dead network share makes statvfs(2) hang: it hangs on a thread of its own.
 package final class FreeSpace: @unchecked Sendable {
     private let lock = NSLock()
-    private var value: Int64 = 0
+    private var value: (free: Int64, total: Int64) = (0, 0)
     private let path: @Sendable () -> String
 
     package init(path: @escaping @Sendable () -> String) {
@@ -103,12 +103,13 @@ package final class FreeSpace: @unchecked Sendable {
         thread.stackSize = 256 << 10
         thread.start()
     }
-    package var bytes: Int64 { lock.withLock { value } }
+    package var bytes: Int64 { lock.withLock { value.free } }
+    package var total: Int64 { lock.withLock { value.total } }
     private func look() {
         let path = self.path()
         var s = statvfs()
         guard !path.isEmpty, statvfs(path, &s) == 0 else { return }
-        let free = Int64(clamping: UInt64(s.f_bavail) * UInt64(s.f_frsize))
-        lock.withLock { value = free }
+        let now = (free: Int64(clamping: UInt64(s.f_bavail) * UInt64(s.f_frsize)), total: Int64(clamping: UInt64(s.f_blocks) * UInt64(s.f_frsize)))
+        lock.withLock { value = now }
     }
 }

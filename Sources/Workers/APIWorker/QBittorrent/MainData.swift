@@ -82,10 +82,10 @@ package enum ServerState {
             ("dht_nodes", .integer(0)),
             ("dl_info_data", since(s.totals.downloaded, first.downloaded)),
             ("dl_info_speed", .integer(Int64(clamping: s.totals.downRate))),
-            ("dl_rate_limit", .integer(s.kibOption("limits.global_down_kib"))),
+            ("dl_rate_limit", .integer(s.kibOption(s.usesAlternativeLimits ? "limits.alt_down_kib" : "limits.global_down_kib"))),
             ("up_info_data", since(s.totals.uploaded, first.uploaded)),
             ("up_info_speed", .integer(Int64(clamping: s.totals.upRate))),
-            ("up_rate_limit", .integer(s.kibOption("limits.global_up_kib"))),
+            ("up_rate_limit", .integer(s.kibOption(s.usesAlternativeLimits ? "limits.alt_up_kib" : "limits.global_up_kib"))),
         ]
     }
 
@@ -102,7 +102,7 @@ package enum ServerState {
             ("queued_io_jobs", .integer(Int64(s.globals.diskQueue))),
             ("average_time_queue", .integer(0)), ("total_queued_size", .integer(0)),
             ("queueing", .flag(s.options["queue.auto_manage_queue"] == "true")),
-            ("use_alt_speed_limits", .flag(false)),
+            ("use_alt_speed_limits", .flag(s.usesAlternativeLimits)),
             ("refresh_interval", .integer(1500)),
             ("use_subcategories", .flag(true)),
             ("last_external_address_v4", .text("")), ("last_external_address_v6", .text("")),
@@ -117,6 +117,8 @@ package enum ServerState {
 }
 
 extension MirrorState {
+    /// As the user switched them; what a schedule does at the moment is the session's.
+    var usesAlternativeLimits: Bool { options["limits.alt_mode"] == "on" }
     /// An option in KiB/s as bytes per second.
     package func kibOption(_ key: String) -> Int64 { (options[key].flatMap { Int64($0) } ?? 0) * 1024 }
 }

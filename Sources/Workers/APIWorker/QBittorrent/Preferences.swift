@@ -9,7 +9,8 @@ package enum Preferences {
         ("save_path", "disk.download_dir", .text), ("listen_port", "network.listen_port", .integer), ("max_connec", "network.max_global_peers", .integer),
         ("max_connec_per_torrent", "network.max_peers_per_torrent", .integer), ("max_uploads_per_torrent", "network.max_upload_slots", .integer),
         ("dht", "discovery.enable_dht", .flag), ("pex", "discovery.enable_pex", .flag), ("lsd", "discovery.enable_lsd", .flag),
-        ("dl_limit", "limits.global_down_kib", .kib), ("up_limit", "limits.global_up_kib", .kib), ("queueing_enabled", "queue.auto_manage_queue", .flag),
+        ("alt_dl_limit", "limits.alt_down_kib", .kib), ("alt_up_limit", "limits.alt_up_kib", .kib), ("dl_limit", "limits.global_down_kib", .kib), ("up_limit", "limits.global_up_kib", .kib),
+        ("queueing_enabled", "queue.auto_manage_queue", .flag),
         ("max_active_torrents", "queue.max_active_torrents", .integer), ("max_active_downloads", "queue.max_active_downloading", .integer),
         ("max_active_uploads", "queue.max_active_seeding", .integer), ("web_ui_username", "api.username", .text),
         ("web_ui_session_timeout", "api.session_timeout", .integer), ("web_ui_max_auth_fail_count", "api.max_failures", .integer),
@@ -24,8 +25,8 @@ package enum Preferences {
     /// What does not hang on an option.
     private static let fixed: [(String, FieldValue)] = [
         ("add_stopped_enabled", .flag(false)), ("add_to_top_of_queue", .flag(false)), ("add_trackers", .text("")), ("add_trackers_enabled", .flag(false)),
-        ("add_trackers_from_url_enabled", .flag(false)), ("add_trackers_url", .text("")), ("add_trackers_url_list", .text("")), ("alt_dl_limit", .integer(0)),
-        ("alt_up_limit", .integer(0)), ("announce_ip", .text("")), ("announce_port", .integer(0)), ("announce_to_all_tiers", .flag(true)),
+        ("add_trackers_from_url_enabled", .flag(false)), ("add_trackers_url", .text("")), ("add_trackers_url_list", .text("")),
+        ("announce_ip", .text("")), ("announce_port", .integer(0)), ("announce_to_all_tiers", .flag(true)),
         ("announce_to_all_trackers", .flag(false)), ("anonymous_mode", .flag(false)), ("app_instance_name", .text("")), ("async_io_threads", .integer(1)),
         ("auto_delete_mode", .integer(0)), ("auto_tmm_enabled", .flag(false)), ("autorun_enabled", .flag(false)),
         ("autorun_on_torrent_added_enabled", .flag(false)), ("autorun_on_torrent_added_program", .text("")), ("autorun_program", .text("")),

@@ -67,6 +67,18 @@ extension QBittorrentAPI {
             try await api.each(api.hashes(exchange), ControlMethods.Announce.self) { HashParameters(hash: $0) }
             return .done
         },
+        "torrents/setDownloadLimit": { api, exchange, _ in
+            let limit = try limit(exchange)
+            try await api.each(api.hashes(exchange), ControlMethods.LimitTorrent.self) { TorrentLimitParameters(hash: $0, down: limit) }
+            return .done
+        },
+        "torrents/setUploadLimit": { api, exchange, _ in
+            let limit = try limit(exchange)
+            try await api.each(api.hashes(exchange), ControlMethods.LimitTorrent.self) { TorrentLimitParameters(hash: $0, up: limit) }
+            return .done
+        },
+        "torrents/downloadLimit": { api, exchange, _ in try api.limits(exchange, .dlLimit) },
+        "torrents/uploadLimit": { api, exchange, _ in try api.limits(exchange, .upLimit) },
         "torrents/addPeers": { api, exchange, _ in
             let peers = try exchange.required("peers").split(separator: "|").map(String.init).filter { Endpoint($0)?.isDialable ?? false }
             guard !peers.isEmpty else { throw Refusal(.badRequest, "No valid peers were specified") }
@@ -90,6 +102,16 @@ extension QBittorrentAPI {
     private static let start: Handler = { api, exchange, _ in
         try await api.each(api.hashes(exchange), ControlMethods.Resume.self) { HashParameters(hash: $0) }
         return .done
+    }
+
+    /// 0 and -1 are no limit.
+    private static func limit(_ exchange: Exchange) throws(Refusal) -> Int64 {
+        guard let limit = Int64(try exchange.required("limit")) else { throw Refusal(.badRequest, "limit is not a number") }
+        return max(0, limit)
+    }
+    private func limits(_ exchange: Exchange, _ field: TorrentFields.Field) throws -> Reply {
+        let hashes = try hashes(exchange)
+        return .json(mirror.read { state in JSONBytes.object { json in for hash in hashes { if let entry = state.entry(hash) { json.field(hash, entry.shown[field]) } } } })
     }
 
     // MARK: one torrent
@@ -167,7 +189,7 @@ extension QBittorrentAPI {
             var one = template
             one.torrent = Data(file.bytes).base64EncodedString()
             do throws(ControlError) {
-                _ = try await gateway.call(ControlMethods.Add.self, one)
+                try await limit(gateway.call(ControlMethods.Add.self, one).hash, exchange)
                 added += 1
             } catch {
                 // A file that is no torrent is told apart from one that is there already.
@@ -185,13 +207,20 @@ extension QBittorrentAPI {
                 continue
             }
             do throws(ControlError) {
-                _ = try await gateway.call(ControlMethods.Add.self, one)
+                try await limit(gateway.call(ControlMethods.Add.self, one).hash, exchange)
                 added += 1
             } catch { failures.append(error) }
         }
         if added == 0, let transient = failures.first(where: { $0.code == .unavailable }) { throw transient }
         for failure in failures { log(.info, "add over the API: \(failure.message)") }
         return .text(added > 0 ? "Ok." : "Fails.")
+    }
+
+    /// `dlLimit` and `upLimit` of an addition; -1 and 0 are none.
+    private func limit(_ hash: String, _ exchange: Exchange) async throws(ControlError) {
+        let down = exchange["dlLimit"].flatMap { Int64($0) } ?? 0, up = exchange["upLimit"].flatMap { Int64($0) } ?? 0
+        guard down > 0 || up > 0, !hash.isEmpty else { return }
+        _ = try await gateway.call(ControlMethods.LimitTorrent.self, TorrentLimitParameters(hash: hash, down: down > 0 ? down : nil, up: up > 0 ? up : nil))
     }
 
     /// A magnet, or a bare v1 hash in 40 hexadecimal or 32 base32 characters; nil for anything else.

@@ -18,6 +18,8 @@ package struct MirrorState: Sendable {
         package fileprivate(set) var shown: TorrentFields
         /// Of the last change.
         package fileprivate(set) var version: UInt64
+        /// Of the last change, seconds since 1970.
+        package fileprivate(set) var changedAt: UInt64
         /// When bytes last moved, seconds since 1970; 0 unknown.
         package fileprivate(set) var lastActivity: UInt64
         /// Counters when this worker first saw the torrent: what came since is the session's.
@@ -56,7 +58,7 @@ package struct MirrorState: Sendable {
     package private(set) var version: UInt64 = 1
     /// Somebody has read this version: the next change needs another.
     private var isRead = false
-    package private(set) var removed: [(version: UInt64, hash: String, torrent: UInt32)] = []
+    package private(set) var removed: [(version: UInt64, hash: String, torrent: UInt32, at: UInt64)] = []
     /// Deltas from before this version are not known any more.
     package private(set) var oldest: UInt64 = 0
     package private(set) var trackers = TrackerIndex()
@@ -110,6 +112,7 @@ package struct MirrorState: Sendable {
             let lastActivity = entries[i]!.lastActivity
             entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, lastActivity: lastActivity, first: (old.firstDownloaded, old.firstUploaded), version: stamp)
             entries[i]!.version = stamp
+            entries[i]!.changedAt = now
             return
         }
         let hash = row.infoHash.hex, hashV2 = row.infoHashV2.isZero ? "" : row.infoHashV2.hex
@@ -118,7 +121,7 @@ package struct MirrorState: Sendable {
         indexOf[row.torrent] = entries.count
         for name in [hash, hashV2, String(hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
         entries.append(
-            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, lastActivity: 0, firstDownloaded: row.downloaded, firstUploaded: row.uploaded))
+            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, changedAt: now, lastActivity: 0, firstDownloaded: row.downloaded, firstUploaded: row.uploaded))
         totals.add(row)
         place(row.torrent, [], row.trackers, stamp)
     }
@@ -129,7 +132,7 @@ package struct MirrorState: Sendable {
         for name in [old.hash, old.hashV2, String(old.hashV2.prefix(40))] where idOfHash[name] == torrent { idOfHash[name] = nil }
         totals.subtract(old.row)
         place(torrent, old.row.trackers, [], stamp)
-        removed.append((stamp, old.hash, torrent))
+        removed.append((stamp, old.hash, torrent, wallSeconds()))
         if removed.count > Self.removedLimit {
             oldest = removed[removed.count - Self.removedLimit / 2].version
             removed.removeFirst(removed.count - Self.removedLimit / 2)
@@ -202,35 +205,14 @@ package struct TrackerIndex: Sendable {
     mutating func forgetGone() { gone = [:] }
 }
 
-/// ``MirrorState`` behind its lock, and word of its changes for whoever streams them.
+/// ``MirrorState`` behind its lock.
 package final class Mirror: Sendable {
     private let state = Mutex(MirrorState())
-    private let watchers = Mutex<[UInt64: AsyncStream<Void>.Continuation]>([:])
-    private let next = Atomic<UInt64>(1)
-    private let dirty = Atomic<Bool>(false)
 
     package init() {}
 
     package func read<T: Sendable>(_ body: (inout MirrorState) -> T) -> T { state.withLock { body(&$0) } }
-    package func write(_ body: (inout MirrorState) -> Void) {
-        state.withLock { body(&$0) }
-        dirty.store(true, ordering: .relaxed)
-    }
-
-    /// Tells the streams once for all that changed since the last call.
-    func announce() {
-        guard dirty.exchange(false, ordering: .relaxed) else { return }
-        watchers.withLock { for w in $0.values { w.yield() } }
-    }
-
-    /// An element after each batch of changes; several batches are one to a slow reader.
-    package func changes() -> AsyncStream<Void> {
-        let id = next.add(1, ordering: .relaxed).newValue
-        return AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
-            watchers.withLock { $0[id] = continuation }
-            continuation.onTermination = { [self] _ in _ = watchers.withLock { $0.removeValue(forKey: id) } }
-        }
-    }
+    package func write(_ body: (inout MirrorState) -> Void) { state.withLock { body(&$0) } }
 }
 
 /// Names with a value, the versions of their changes, and the names that went.
