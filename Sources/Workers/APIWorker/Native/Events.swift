@@ -83,8 +83,7 @@ package struct EventFeed: Sendable {
             let data = JSONBytes.object { json in
                 if base == nil { json.field("snapshot", true) }
                 json.array("torrents") { json in
-                    for entry in state.entries {
-                        guard let entry, entry.version > base ?? 0 else { continue }
+                    for entry in state.changed(since: base ?? 0) {
                         count += 1
                         NativeAPI.append(entry, to: &json)
                     }

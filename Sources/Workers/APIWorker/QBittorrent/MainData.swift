@@ -37,8 +37,7 @@ package enum MainData {
 
     private static func delta(_ state: MirrorState, _ base: UInt64, _ json: inout JSONBytes) {
         var isOpen = false
-        for entry in state.entries {
-            guard let entry, entry.version > base else { continue }
+        for entry in state.changed(since: base) {
             if !isOpen {
                 json.key("torrents")
                 json.open()

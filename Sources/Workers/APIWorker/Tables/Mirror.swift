@@ -52,6 +52,8 @@ package struct MirrorState: Sendable {
 
     /// In the order of adding; nil where one was removed.
     package private(set) var entries: [Entry?] = []
+    /// Of each entry's last change, 0 for none: what deltas look through, dense.
+    private var versions: [UInt64] = []
     private var dead = 0
     private var indexOf: [UInt32: Int] = [:]
     private var idOfHash: [String: UInt32] = [:]
@@ -84,6 +86,8 @@ package struct MirrorState: Sendable {
     package func entry(_ hash: String) -> Entry? {
         idOfHash[hash.lowercased()].flatMap { indexOf[$0] }.flatMap { entries[$0] }
     }
+    /// Those that changed after `version`, in the order of adding.
+    package func changed(since version: UInt64) -> [Entry] { versions.indices.compactMap { versions[$0] > version ? entries[$0] : nil } }
     package func entry(id: UInt32) -> Entry? { indexOf[id].flatMap { entries[$0] } }
     /// Marks the present version as known to somebody.
     package mutating func observe() -> UInt64 {
@@ -112,6 +116,7 @@ package struct MirrorState: Sendable {
             let lastActivity = entries[i]!.lastActivity
             entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, lastActivity: lastActivity, first: (old.firstDownloaded, old.firstUploaded), version: stamp)
             entries[i]!.version = stamp
+            versions[i] = stamp
             entries[i]!.changedAt = now
             return
         }
@@ -119,6 +124,7 @@ package struct MirrorState: Sendable {
         var shown = TorrentFields()
         shown.update(row, hash: hash, hashV2: hashV2, lastActivity: 0, first: (row.downloaded, row.uploaded), version: stamp)
         indexOf[row.torrent] = entries.count
+        versions.append(stamp)
         for name in [hash, hashV2, String(hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
         entries.append(
             Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, changedAt: now, lastActivity: 0, firstDownloaded: row.downloaded, firstUploaded: row.uploaded))
@@ -138,9 +144,11 @@ package struct MirrorState: Sendable {
             removed.removeFirst(removed.count - Self.removedLimit / 2)
         }
         entries[i] = nil
+        versions[i] = 0
         dead += 1
         if dead > 64, dead > entries.count / 2 {
             entries.removeAll { $0 == nil }
+            versions = entries.map { $0!.version }
             dead = 0
             for (i, entry) in entries.enumerated() { indexOf[entry!.row.torrent] = i }
         }
