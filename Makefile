@@ -92,6 +92,7 @@ interop: release
 	$(PYTHON) Tests/Interop/limits.py
 	$(PYTHON) Tests/Interop/proxies.py
 	$(PYTHON) Tests/Interop/api.py
+	$(PYTHON) Tests/Interop/filter.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -56,6 +56,9 @@ var targets: [Target] = [
     .target(
         name: "CCurl", path: "Sources/System/CCurl", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2"])],
         linkerSettings: [.linkedLibrary("curl")]),
+    .target(
+        name: "CZip", path: "Sources/System/CZip", cSettings: [.unsafeFlags(["-O2"])],
+        linkerSettings: [.linkedLibrary("z")]),
     system("LinuxIO", ["CLinux", "Primitives"]),
     system("Observe", ["Primitives"]),
 
@@ -73,9 +76,10 @@ var targets: [Target] = [
 
     // Engine: decisions; pure; event + now in, effects out.
     engine("Limits", ["Primitives"]),
+    engine("Filtering", ["Primitives", "ByteCodec"]),
     engine("Settings", ["Limits", "Primitives"]),
     engine("Buffers", ["Primitives"]),
-    engine("Swarm", ["PeerWire", "Buffers", "Limits", "Primitives", "ByteCodec"]),
+    engine("Swarm", ["PeerWire", "Buffers", "Limits", "Filtering", "Primitives", "ByteCodec"]),
     engine("Pieces", ["Primitives"]),
     engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
     engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
@@ -87,11 +91,12 @@ var targets: [Target] = [
     link("Control", ["Primitives"]),
 
     // Workers: shells; each owns one loop and one core.
-    workers("WorkerKit", ["ProxyWire", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "Supervision", "Primitives", "ByteCodec"]),
+    workers("HTTPKit", ["LinuxIO", "CCurl", "Primitives"]),
+    workers("WorkerKit", ["ProxyWire", "IPC", "LinuxIO", "CLinux", "Observe", "Filtering", "Settings", "Supervision", "Primitives", "ByteCodec"]),
     workers(
         "PeerWorker",
         [
-            "WorkerKit", "ProxyWire", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Swarm", "PeerWire", "PeerEncryption", "Settings",
+            "WorkerKit", "ProxyWire", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Filtering", "Swarm", "PeerWire", "PeerEncryption", "Settings",
             "Observe", "Primitives", "ByteCodec",
         ]),
     workers(
@@ -99,19 +104,23 @@ var targets: [Target] = [
         ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "DiscoveryWorker",
-        ["WorkerKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+        ["WorkerKit", "HTTPKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Filtering", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "SessionWorker",
-        ["WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "Catalog", "Limits", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives", "ByteCodec", grdb]),
-    workers(
-        "APIWorker",
-        ["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Settings", "Observe", "Primitives", "ByteCodec"] + http),
+        [
+            "WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "CZip", "Catalog", "Limits", "Filtering", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives",
+            "ByteCodec", grdb,
+        ]),
+    .target(
+        name: "APIWorker",
+        dependencies: (["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Settings", "Observe", "Primitives", "ByteCodec"] as [Target.Dependency]) + http,
+        path: "Sources/Workers/APIWorker", resources: [.copy("Web")], swiftSettings: strict),
     workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
 
     // Programs: one main each.
     programs(
         "CommandLine",
-        ["Control", "Metainfo", "Bencode", "CHash", "Limits", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
+        ["Control", "Metainfo", "Bencode", "CHash", "Limits", "Filtering", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
     program("ccbtd", ["Supervisor", arguments]),
     program("ccbt-session", ["SessionWorker"]),
     program("ccbt-peer", ["PeerWorker", "WorkerKit"]),
@@ -157,8 +166,9 @@ var targets: [Target] = [
     tests(
         "DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
     tests("PeerWireTests", "Wire/PeerWire", ["PeerWire", "Bencode", "Primitives", "ByteCodec"]),
-    tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Limits", "Primitives", "ByteCodec"]),
+    tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Limits", "Filtering", "Primitives", "ByteCodec"]),
     tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
+    tests("FilteringTests", "Engine/Filtering", ["Filtering", "Primitives", "ByteCodec"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
     tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "IPC", "LinuxIO", "Primitives"]),
@@ -169,7 +179,8 @@ var targets: [Target] = [
 if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
-            name: "ccbt-fuzz", dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Control", "IPC", "Primitives", "ByteCodec"],
+            name: "ccbt-fuzz",
+            dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Filtering", "Control", "IPC", "Primitives", "ByteCodec"],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 

@@ -1,6 +1,7 @@
 import Bencode
 import ByteCodec
 import Control
+import Filtering
 import Glibc
 import IPC
 import Metainfo
@@ -12,13 +13,14 @@ import TrackerWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case bencode, metainfo, magnet, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption, proxy
+    case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption, proxy
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
         case .bencode: exerciseBencode(bytes)
         case .metainfo: exerciseMetainfo(bytes)
         case .magnet: exerciseMagnet(bytes)
+        case .filter: addressLists(bytes)
         case .peerMessages: MessageParser.fuzz(bytes)
         case .extendedHandshake: ExtendedHandshake.fuzz(bytes)
         case .metadata: MetadataMessage.fuzz(bytes)
@@ -29,6 +31,15 @@ enum FuzzTarget: String, CaseIterable {
         case .encryption: EncryptionHandshake.fuzz(bytes)
         case .proxy: ProxyHandshake.fuzz(bytes)
         }
+    }
+
+    /// A list is read to its end; what is stored of it comes back the same.
+    private func addressLists(_ bytes: UnsafeRawBufferPointer) {
+        let filter = AddressFilter(mode: .block, ranges: AddressRanges(FilterList(bytes).ranges))
+        guard let back = AddressFilter(decoding: filter.encoded()) else { preconditionFailure("a stored filter cannot be read") }
+        precondition(back.ranges.count == filter.ranges.count)
+        for start in filter.ranges.starts { precondition(back.ranges.contains(start)) }
+        _ = AddressFilter(decoding: Array(bytes))
     }
 
     /// Lines cut at every place give the same heads as lines that came at once.

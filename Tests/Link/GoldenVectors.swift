@@ -41,6 +41,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PeerBans(bans: [Ban(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), reason: 2, seconds: 3), Ban(endpoint: Endpoint(ipv4: 0x7f000004, port: 1004), reason: 5, seconds: 6)]), "08000a0000000200000000000000000000000000ffff7f00000103e9020300000000000000000000000000ffff7f00000403ec0506000000"),
     (PeerBanLifted(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001)), "120000000000000000000000ffff7f00000103e9"),
     (ExternalAddress(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), votes: 2), "160000000000000000000000ffff7f00000103e902000000"),
+    (PeerFilter(path: "text path", logBlocked: 1), "09000b0000000900000001746578742070617468"),
+    (PeerFilterCounts(accepts: 1, addresses: 2, closed: 3), "1800010000000000000002000000000000000300000000000000"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
@@ -66,6 +68,9 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DiscoveryListenPort(listenPort: 1), "02000100"),
     (DiscoveryPeers(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
     (TrackerStatus(torrent: 1, tier: 2, url: "text url", state: 3, startedSent: 4, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 8, message: "text message"), "2c000100000002002e0000000800000003040500000006000000070000000800000000000000360000000c000000746578742075726c74657874206d657373616765"),
+    (DiscoveryFilter(path: "text path"), "08000a00000009000000746578742070617468"),
+    (FetchList(url: "text url", path: "text path", limit: 1), "140016000000080000001e0000000900000001000000746578742075726c746578742070617468"),
+    (ListFetched(url: "text url", byteCount: 1, message: "text message"), "18001a000000080000000100000000000000220000000c000000746578742075726c74657874206d657373616765"),
     (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
     (ClaimsEnd(), "0000"),
     (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
@@ -121,6 +126,8 @@ extension PeerBanned: GoldenMessage {}
 extension PeerBans: GoldenMessage {}
 extension PeerBanLifted: GoldenMessage {}
 extension ExternalAddress: GoldenMessage {}
+extension PeerFilter: GoldenMessage {}
+extension PeerFilterCounts: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}
@@ -146,6 +153,9 @@ extension DiscoveryReplayEnd: GoldenMessage {}
 extension DiscoveryListenPort: GoldenMessage {}
 extension DiscoveryPeers: GoldenMessage {}
 extension TrackerStatus: GoldenMessage {}
+extension DiscoveryFilter: GoldenMessage {}
+extension FetchList: GoldenMessage {}
+extension ListFetched: GoldenMessage {}
 extension Claim: GoldenMessage {}
 extension ClaimsEnd: GoldenMessage {}
 extension TorrentReady: GoldenMessage {}

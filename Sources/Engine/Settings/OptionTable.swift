@@ -134,6 +134,20 @@ package enum OptionTable {
         option("security.encryption_prefer_rc4", .boolean, .boolean(false), "of two allowed ciphers take rc4 where the choice is ours"),
         // A burst of 20 callers behind one address passes; each holds a descriptor and at most 16 KiB until its handshake is over.
         integer("security.max_handshakes_per_address", 20, 1...10_000, "accepted connections of one address without a finished handshake; the oldest goes first"),
+        option("security.ip_filter.enable_ip_filter", .boolean, .boolean(false), "refuse peers by their address", needsRestart: false),
+        option(
+            "security.ip_filter.filter_mode", .choice(["block", "allow"]), .text("block"), "block: the listed addresses are refused; allow: all others are",
+            needsRestart: false),
+        option(
+            "security.ip_filter.filter_files", .list(maximumCount: 100), .list([]),
+            "lists to read: CIDR, ranges, eMule ipfilter.dat, PeerGuardian .p2p text or P2B, each also gzipped; absolute paths", needsRestart: false),
+        option("security.ip_filter.filter_urls", .list(maximumCount: 100), .list([]), "lists to fetch over HTTP or HTTPS", needsRestart: false),
+        option("security.ip_filter.ranges", .list(maximumCount: 10_000), .list([]), "addresses, ranges and CIDR prefixes besides the lists", needsRestart: false),
+        seconds("security.ip_filter.filter_update_interval", 86400, 60...604_800, "how often lists are fetched anew and files read anew", needsRestart: false),
+        option(
+            "security.ip_filter.filter_cache_dir", .path, .text(""), "where fetched lists are kept; empty: ip-filter in the state directory",
+            needsRestart: false),
+        option("security.ip_filter.filter_log_blocked", .boolean, .boolean(false), "log each refused connection", needsRestart: false),
     ]
 
     // The proxy is named by address: looking a name up would be a packet past it.
@@ -188,8 +202,8 @@ package enum OptionTable {
     ) -> Option {
         option(key, .integer(range), .integer(standard), doc, needsRestart: needsRestart)
     }
-    private static func seconds(_ key: String, _ standard: Double, _ range: ClosedRange<Double>, _ doc: String) -> Option {
-        option(key, .seconds(range), .number(standard), doc)
+    private static func seconds(_ key: String, _ standard: Double, _ range: ClosedRange<Double>, _ doc: String, needsRestart: Bool = true) -> Option {
+        option(key, .seconds(range), .number(standard), doc, needsRestart: needsRestart)
     }
     /// A limit in KiB/s of payload. 50,000,000 KiB/s are 400 Gbit/s.
     private static func rate(_ key: String, _ what: String) -> Option {

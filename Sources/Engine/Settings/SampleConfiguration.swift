@@ -32,12 +32,26 @@ package enum SettingsListing {
     package static var jsonSchema: String {
         var sections: [String] = []
         for section in OptionTable.sections {
-            let rows = OptionTable.all.filter { $0.section == section }.map { "\(json($0.name)):\(schema($0))" }
-            sections.append(
-                "\(json(section)):{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\(rows.joined(separator: ","))}}")
+            var rows: [String] = [], groups: [(name: String, rows: [String])] = []
+            for option in OptionTable.all where option.section == section {
+                // "ip_filter.filter_mode" is a table within the section.
+                let parts = option.name.split(separator: ".", maxSplits: 1).map(String.init)
+                guard parts.count == 2 else {
+                    rows.append("\(json(option.name)):\(schema(option))")
+                    continue
+                }
+                if groups.last?.name != parts[0] { groups.append((parts[0], [])) }
+                groups[groups.count - 1].rows.append("\(json(parts[1])):\(schema(option))")
+            }
+            for group in groups { rows.append("\(json(group.name)):\(object(group.rows))") }
+            sections.append("\(json(section)):\(object(rows))")
         }
         return "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\","
             + "\"additionalProperties\":false,\"properties\":{\(sections.joined(separator: ","))}}"
+    }
+
+    private static func object(_ properties: [String]) -> String {
+        "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\(properties.joined(separator: ","))}}"
     }
 
     private static func schema(_ option: Option) -> String {

@@ -7,6 +7,10 @@ extension Swarm {
     package func accepted(from endpoint: Endpoint, now: Instant, into effects: inout EffectBuffer) -> PeerHandle? {
         let key = AddressKey(endpoint)
         guard !reputation.isBanned(key, now: now) else { return nil }
+        guard !isRefused(endpoint) else {
+            filterCounts.accepts += 1
+            return nil
+        }
         makeRoomForHandshake(endpoint, now, &effects)
         guard let i = newPeer(now: now) else { return nil }
         peers[i].stage = .handshaking
@@ -162,7 +166,7 @@ extension Swarm {
         guard let listens = peers[i].listens, torrents[t].isLive else { return }
         let reason = peers[i].closeReason, wasOpen = peers[i].stage == .open, isSeed = peers[i].isSeed || peers[i].uploadOnly
         switch reason {
-        case .selfConnection, .banned, .corruptPiece, .badMetadata, .messageFlood, .uselessBlocks, .invalidRequests, .protocolViolation,
+        case .selfConnection, .filtered, .banned, .corruptPiece, .badMetadata, .messageFlood, .uselessBlocks, .invalidRequests, .protocolViolation,
             .badBitfield, .badIndex, .badExtendedMessage, .notFastExtension:
             torrents[t].candidates.remove(listens)
             return

@@ -50,7 +50,7 @@ extension Swarm {
 
     private func mayDial(_ c: Candidate, _ now: Instant) -> Bool {
         let key = AddressKey(c.endpoint)
-        if reputation.isBanned(key, now: now) { return false }
+        if reputation.isBanned(key, now: now) || isRefused(c.endpoint) { return false }
         if c.origin == .manual || proven[c.endpoint] != nil { return true }
         return recentDials[key].map { now - $0 >= .minutes(1) } ?? true
     }

@@ -161,7 +161,7 @@ extension CloseReason {
         case .handshakeTimeout: .slowHandshake
         case .messageFlood, .corruptPiece, .badMetadata, .banned, .unknownTorrent, .selfConnection, .duplicate, .connectTimeout, .inactive,
             .stalled, .bothSeeds, .tooManyPeers, .torrentPaused, .torrentRemoved,
-            .encryptionRefused:
+            .encryptionRefused, .filtered:
             nil
         }
     }

@@ -1,4 +1,5 @@
 import Buffers
+import Filtering
 import Limits
 import PeerWire
 import Primitives
@@ -67,6 +68,9 @@ package final class Swarm {
     var addressVote = AddressVote()
     var parkedBytes = 0
     var limits = RateLimits()
+    var filter: AddressFilter?
+    /// Connections refused, addresses not taken, connections closed by the filter.
+    package internal(set) var filterCounts = FilterCounts()
     var downTree = RateTree()
     var upTree = RateTree()
 

@@ -71,6 +71,8 @@ package enum CloseReason: UInt8, Hashable, Sendable, CaseIterable {
     case corruptPiece, badMetadata, banned
     // Nobody's.
     case unknownTorrent, selfConnection, duplicate, handshakeTimeout, connectTimeout, inactive, stalled
+    /// The IP filter refuses its address.
+    case filtered
     case bothSeeds, tooManyPeers, torrentPaused, torrentRemoved
     /// No agreement on message stream encryption.
     case encryptionRefused

@@ -1,5 +1,6 @@
 import ByteCodec
 import Discovery
+import Filtering
 import Glibc
 import IPC
 import LinuxIO
@@ -25,6 +26,7 @@ package final class DiscoveryShell: WorkerShell {
         static let udp: UInt8 = 17
         static let lookup: UInt8 = 18
         static let relay: UInt8 = 19
+        static let list: UInt8 = 25
     }
     /// Unread bytes to the session above which no announce is begun: two hundred full answers.
     private static let queueHigh = 8 << 20
@@ -42,6 +44,9 @@ package final class DiscoveryShell: WorkerShell {
     var core: AnnounceCore
     private let http: HTTPTracker
     private let udp: UDPTracker
+    let lists: ListFetch
+    /// Nodes and peers that it refuses are neither asked nor passed on.
+    var filter: AddressFilter?
     private let resolver: Resolver
     private var effects: [AnnounceCore.Effect] = []
     private var session: Edge?
@@ -70,6 +75,7 @@ package final class DiscoveryShell: WorkerShell {
         let source = Endpoint(address: interface, port: 0).flatMap { $0.isUnspecified ? nil : $0 }
         let timeout = settings.seconds("network.tracker_timeout")
         let proxy = ProxyRules(settings)
+        lists = try ListFetch(loop: kit.loop, kind: Kind.list)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
@@ -125,6 +131,7 @@ package final class DiscoveryShell: WorkerShell {
         switch completion.token.kind {
         case Kind.http: http.completed(completion)
         case Kind.udp, Kind.relay: udp.completed(completion, now: now)
+        case Kind.list: lists.completed(completion)
         case Kind.lookup: if let end = resolver.completed(completion, now: now) { udp.resolved(end.host, end.answer, now: now) }
         default: preconditionFailure("completion of kind \(completion.token.kind)")
         }
@@ -147,7 +154,8 @@ package final class DiscoveryShell: WorkerShell {
             }
             if core.nextDeadline <= now { feed(.tick) }
         } while !http.ended.isEmpty || !udp.ended.isEmpty
-        var next = min(core.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
+        for end in lists.turn(now: now) { send(ListFetched(url: end.request.url, byteCount: end.byteCount, message: end.failure)) }
+        var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
         if replayCursor != nil { next = min(next, now + .milliseconds(20)) }
         return next
     }
@@ -182,7 +190,8 @@ package final class DiscoveryShell: WorkerShell {
             switch effect {
             case .announce(let id, let url, let request):
                 if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
-            case .peers(let torrent, let endpoints):
+            case .peers(let torrent, let found):
+                let endpoints = filter.map { filter in found.filter { !filter.blocks($0) } } ?? found
                 send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.tracker.rawValue, endpoints: endpoints))
             case .report(let report): send(status(report, now))
             case .breaker(let host, let transition):

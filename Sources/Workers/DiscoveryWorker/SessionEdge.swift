@@ -1,8 +1,10 @@
 import ByteCodec
 import Discovery
+import Filtering
 import IPC
 import LinuxIO
 import Primitives
+import WorkerKit
 
 /// Frames of the session worker as events of the core, and back. Wall-clock seconds, which outlive a process, become
 /// moments of our clock here and nowhere else.
@@ -34,6 +36,12 @@ extension DiscoveryShell {
         case .discoveryListenPort:
             let m: DiscoveryListenPort = try frame.decode()
             feed(.listenPort(m.listenPort))
+        case .discoveryFilter:
+            let path = try frame.decode(DiscoveryFilter.self).path
+            filter = path.isEmpty ? nil : AddressFilter(path: path) ?? filter
+        case .fetchList:
+            let m: FetchList = try frame.decode()
+            lists.begin(ListFetch.Request(url: m.url, path: m.path, limit: Int(m.limit), correlation: frame.correlation))
         // Of a session one version ahead.
         default: break
         }

@@ -18,7 +18,7 @@ extension PeerShell {
             return
         }
         let fd = completion.result
-        guard let endpoint = Sockets.peerEndpoint(fd), let peer = swarm.accepted(from: endpoint, now: now, into: &effects) else {
+        guard let endpoint = Sockets.peerEndpoint(fd), let peer = acceptPeer(endpoint, now: now) else {
             _ = Glibc.close(fd)
             return
         }
@@ -27,6 +27,13 @@ extension PeerShell {
         link.isAccepted = true
         postReceive(link, now: now)
         act(now: now)
+    }
+
+    private func acceptPeer(_ endpoint: Endpoint, now: Instant) -> PeerHandle? {
+        let before = swarm.filterCounts.accepts
+        let peer = swarm.accepted(from: endpoint, now: now, into: &effects)
+        if logsFiltered, swarm.filterCounts.accepts != before { Log.log(.info, "\(endpoint) is refused by the IP filter") }
+        return peer
     }
 
     func rearm(_ row: Int) {

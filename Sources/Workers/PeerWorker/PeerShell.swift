@@ -71,6 +71,9 @@ package final class PeerShell: WorkerShell {
     var isReady = false
     var isDraining = false
     var isActing = false
+    var logsFiltered = false
+    var reportedFilter = FilterCounts()
+    var nextFilterReport = Instant.zero
     /// A read or a pin has freed slots: torrents that lacked a buffer look again.
     var hasRoomAgain = false
 

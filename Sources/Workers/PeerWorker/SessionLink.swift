@@ -1,3 +1,4 @@
+import Filtering
 import IPC
 import Limits
 import Observe
@@ -19,6 +20,7 @@ extension PeerShell {
             swarm.peersFound(
                 TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, now: now, into: &effects)
         case .peerLimits: swarm.setLimits(RateLimits(try frame.decode(PeerLimits.self)), now: now, into: &effects)
+        case .peerFilter: setFilter(try frame.decode(), now: now)
         case .peerTorrentLimits:
             let m = try frame.decode(PeerTorrentLimits.self)
             swarm.setLimits(of: TorrentID(rawValue: m.torrent), TorrentLimits(m), now: now, into: &effects)
@@ -113,6 +115,7 @@ extension PeerShell {
         nextStats = now + .milliseconds(100)
         var changed: [TorrentStats] = []
         swarm.takeReports { changed.append(TorrentStats($0)) }
+        reportFilter(now: now)
         sendStats(changed)
     }
 
@@ -122,6 +125,22 @@ extension PeerShell {
         for at in stride(from: 0, to: changed.count, by: 8000) {
             kit.send(PeerStats(torrents: Array(changed[at..<min(at + 8000, changed.count)])), to: session)
         }
+    }
+
+    /// The file is replaced as a whole; when it cannot be read, the filter that holds stays.
+    private func setFilter(_ m: PeerFilter, now: Instant) {
+        logsFiltered = m.logBlocked != 0
+        guard !m.path.isEmpty else { return swarm.setFilter(nil, now: now, into: &effects) }
+        guard let filter = AddressFilter(path: m.path) else { return Log.log(.error, "the IP filter \(m.path) cannot be read") }
+        swarm.setFilter(filter, now: now, into: &effects)
+    }
+
+    /// Each second, when they moved.
+    private func reportFilter(now: Instant) {
+        guard now >= nextFilterReport, swarm.filterCounts != reportedFilter, let session = kit.edge(.session) else { return }
+        nextFilterReport = now + .seconds(1)
+        reportedFilter = swarm.filterCounts
+        kit.send(PeerFilterCounts(accepts: reportedFilter.accepts, addresses: reportedFilter.addresses, closed: reportedFilter.closed), to: session)
     }
 
     private func sendPeerList(_ torrent: TorrentID, correlation: UInt64) {

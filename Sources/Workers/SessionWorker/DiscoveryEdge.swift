@@ -21,6 +21,7 @@ extension SessionShell {
                     TrackerReport(
                         tier: m.tier, url: m.url, state: m.state, startedSent: m.startedSent != 0, seeds: m.seeds, leechers: m.leechers,
                         downloads: m.downloads, nextAnnounce: m.nextAnnounce, message: Text.printable(m.message, limit: 500))))
+        case .listFetched: listFetched(try frame.decode())
         default: break
         }
     }

@@ -88,6 +88,14 @@ extension SessionShell {
         case ControlMethods.Recheck.name: try command(from, .recheck(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.Announce.name: try command(from, .announce(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.ShowLimits.name: reply(from, limitsAnswer())
+        case ControlMethods.ShowFilter.name: reply(from, filterAnswer())
+        case ControlMethods.ReloadFilter.name:
+            try filterReloadAsked()
+            reply(from, Empty())
+        case ControlMethods.TestFilter.name: try reply(from, filterTest(ControlLine.parameters(line, as: FilterTestParameters.self)))
+        case ControlMethods.ChangeFilterRanges.name:
+            let ranges = try filterRanges(ControlLine.parameters(line, as: FilterRangesParameters.self))
+            try set(from, SetSettingParameters(key: "security.ip_filter.ranges", value: ranges))
         case ControlMethods.LimitTorrent.name:
             let p = try ControlLine.parameters(line, as: TorrentLimitParameters.self)
             let id = try find(p.hash)
@@ -198,6 +206,7 @@ extension SessionShell {
             overrides[key] = value
             settings = Self.effective(kit.settings, &overrides)
             limitsChanged()
+            filterChanged()
             finish(token, Empty())
         default: finish(token, Empty())
         }

@@ -72,6 +72,7 @@ package final class SessionShell: WorkerShell {
     var storeFault = ""
     /// The alternative limits hold.
     var usesAlternativeLimits = false
+    var filter = FilterState()
     var nextSchedule = Instant.zero
     var nextProbe = Instant.never
     var isCommitting = false
@@ -118,7 +119,15 @@ package final class SessionShell: WorkerShell {
     package func edgeOpened(_ edge: Edge) {
         if edge.role == .api { return apiOpened(edge) }
         guard let link = Self.link(edge) else { return }
-        if case .peer(let shard) = link { sendLimits(to: shard) }
+        switch link {
+        case .peer(let shard):
+            sendLimits(to: shard)
+            sendFilter(to: shard)
+        case .discovery:
+            sendFilterToDiscovery()
+            for url in filter.fetches.keys { filter.fetches[url]!.next = min(filter.fetches[url]!.next, filter.fetches[url]!.isUnderWay ? loop.now : .never) }
+        case .disk: break
+        }
         feed(.linkOpened(link, edge.generation))
         replaying.removeAll { $0 == link }
         replaying.append(link)
@@ -133,6 +142,7 @@ package final class SessionShell: WorkerShell {
         case .peer(let shard):
             listenPorts[shard] = nil
             externalAddresses[shard] = nil
+            filter.counts[shard] = nil
             for id in assemblies.keys where core.configuration.shard(of: core.row(TorrentID(rawValue: id))?.record.facts.infoHash ?? InfoHash()) == shard {
                 assemblies[id] = nil
             }
@@ -151,7 +161,10 @@ package final class SessionShell: WorkerShell {
         }
         server.listen(fd)
     }
-    package func start() { kit.ready() }
+    package func start() {
+        filterChanged()
+        kit.ready()
+    }
 
     package func received(_ frame: Frame, from edge: Edge) {
         progress += 1
@@ -196,7 +209,8 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickAPI(now), tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now))
+        next = min(next, tickAPI(now), tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now))
+        next = min(next, drainTurn(now), scheduleTurn(now), filterTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -205,6 +219,7 @@ package final class SessionShell: WorkerShell {
         settings = Self.effective(kit.settings, &overrides)
         feed(.limits(Self.queueLimits(settings)))
         limitsChanged()
+        filterChanged()
     }
 
     // MARK: end

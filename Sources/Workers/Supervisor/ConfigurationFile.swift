@@ -55,6 +55,14 @@ package enum ConfigurationFile {
             }
             for (name, value) in table {
                 let key = "\(section).\(name)"
+                // [security.ip_filter], or ip_filter.filter_mode = … in its section.
+                if let inner = value.table, OptionTable.all.contains(where: { $0.key.hasPrefix(key + ".") }) {
+                    for (name, value) in inner {
+                        let key = "\(key).\(name)"
+                        layer.entries.append(.init(key: key, value: raw(value), place: "\(path):\(lines.line(of: key))"))
+                    }
+                    continue
+                }
                 layer.entries.append(.init(key: key, value: raw(value), place: "\(path):\(lines.line(of: key))"))
             }
             if table.count == 0, !OptionTable.sections.contains(section) {

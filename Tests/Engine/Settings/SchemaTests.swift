@@ -25,13 +25,19 @@ import Testing
         var count = 0
         for option in OptionTable.all {
             let rows = try #require(sections[option.section]?["properties"] as? [String: [String: Any]])
-            let row = try #require(rows[option.name])
+            let parts = option.name.split(separator: ".").map(String.init)
+            let inner = parts.count == 2 ? rows[parts[0]]?["properties"] as? [String: [String: Any]] : rows
+            let row = try #require(inner?[parts[parts.count - 1]])
             #expect(row["description"] as? String == option.doc)
             #expect(row["x-environment"] as? String == option.environmentName)
             if case .integer(let n) = option.standard { #expect(row["default"] as? Int == n) }
             if option.absent != nil { #expect(row["const"] != nil) }
             count += 1
         }
-        #expect(count == sections.values.reduce(0) { $0 + (($1["properties"] as? [String: Any])?.count ?? 0) })
+        func leaves(_ node: [String: Any]) -> Int {
+            guard let properties = node["properties"] as? [String: [String: Any]] else { return 1 }
+            return properties.values.reduce(0) { $0 + leaves($1) }
+        }
+        #expect(count == leaves(root))
     }
 }

@@ -38,6 +38,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case peerBans = 0x025b
     case peerBanLifted = 0x025c
     case externalAddress = 0x025d
+    case peerFilter = 0x0266
+    case peerFilterCounts = 0x0267
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303
@@ -63,6 +65,9 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case discoveryListenPort = 0x0408
     case discoveryPeers = 0x0409
     case trackerStatus = 0x040a
+    case discoveryFilter = 0x0464
+    case fetchList = 0x0465
+    case listFetched = 0x0466
     case claim = 0x0501
     case claimsEnd = 0x0502
     case torrentReady = 0x0503

@@ -307,3 +307,77 @@ package struct TrackerStatus: IPCMessage, Equatable {
         message = try r.string()
     }
 }
+
+/// As PeerFilter: of no use to trackers, but nodes of the DHT and their answers are judged by it.
+package struct DiscoveryFilter: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryFilter }
+    package static var fixedSize: Int { 8 }
+    package var path: String
+    package init(path: String = "") {
+        self.path = path
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: path.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, path)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        path = try r.string()
+    }
+}
+
+/// Fetch a file over HTTP or HTTPS; answered by ListFetched with the same correlation.
+package struct FetchList: IPCMessage, Equatable {
+    package static var type: MessageType { .fetchList }
+    package static var fixedSize: Int { 20 }
+    package var url: String
+    package var path: String  // absolute; replaced by rename when all of it is there
+    package var limit: UInt32  // bytes
+    package init(url: String = "", path: String = "", limit: UInt32) {
+        self.url = url
+        self.path = path
+        self.limit = limit
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: url.utf8.count)
+        tail.reserve(&w, count: path.utf8.count)
+        w.u32(limit)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+        tail.string(&w, path)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        url = try r.string()
+        path = try r.string()
+        limit = try r.u32()
+    }
+}
+
+package struct ListFetched: IPCMessage, Equatable {
+    package static var type: MessageType { .listFetched }
+    package static var fixedSize: Int { 24 }
+    package var url: String
+    package var byteCount: UInt64
+    package var message: String  // why it failed; empty: the file is there
+    package init(url: String = "", byteCount: UInt64, message: String = "") {
+        self.url = url
+        self.byteCount = byteCount
+        self.message = message
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: url.utf8.count)
+        w.u64(byteCount)
+        tail.reserve(&w, count: message.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+        tail.string(&w, message)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        url = try r.string()
+        byteCount = try r.u64()
+        message = try r.string()
+    }
+}

@@ -632,3 +632,50 @@ package struct ExternalAddress: IPCMessage, Equatable {
         votes = try r.u32()
     }
 }
+
+/// Which peers are refused; first after a new edge, before any torrent, and on every change.
+package struct PeerFilter: IPCMessage, Equatable {
+    package static var type: MessageType { .peerFilter }
+    package static var fixedSize: Int { 9 }
+    package var path: String  // the AddressFilter's file (Engine/Filtering), replaced by rename; empty: nobody is refused
+    package var logBlocked: UInt8
+    package init(path: String = "", logBlocked: UInt8) {
+        self.path = path
+        self.logBlocked = logBlocked
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: path.utf8.count)
+        w.u8(logBlocked)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, path)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        path = try r.string()
+        logBlocked = try r.u8()
+    }
+}
+
+/// Since this generation started; each second at the most often.
+package struct PeerFilterCounts: IPCMessage, Equatable {
+    package static var type: MessageType { .peerFilterCounts }
+    package static var fixedSize: Int { 24 }
+    package var accepts: UInt64  // connections refused
+    package var addresses: UInt64  // addresses not taken, from whatever source
+    package var closed: UInt64  // connections closed when the filter changed
+    package init(accepts: UInt64, addresses: UInt64, closed: UInt64) {
+        self.accepts = accepts
+        self.addresses = addresses
+        self.closed = closed
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u64(accepts)
+        w.u64(addresses)
+        w.u64(closed)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        accepts = try r.u64()
+        addresses = try r.u64()
+        closed = try r.u64()
+    }
+}
