@@ -30,6 +30,7 @@ PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev python3-venv iproute2 util-linux
 COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy
 COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker
+COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker nginx-light
 LIBTORRENT := 2.1.1
 API_CLIENTS := qbittorrent-api transmission-rpc aiobtclientapi
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
@@ -93,6 +94,7 @@ interop: release
 	$(PYTHON) Tests/Interop/proxies.py
 	$(PYTHON) Tests/Interop/api.py
 	$(PYTHON) Tests/Interop/filter.py
+	$(PYTHON) Tests/Interop/webseed.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

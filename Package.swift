@@ -81,6 +81,7 @@ var targets: [Target] = [
     engine("Buffers", ["Primitives"]),
     engine("Swarm", ["PeerWire", "Buffers", "Limits", "Filtering", "Primitives", "ByteCodec"]),
     engine("Pieces", ["Primitives"]),
+    engine("WebSeeds", ["Primitives"]),
     engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
     engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
     engine("Supervision", ["Primitives"]),
@@ -96,8 +97,8 @@ var targets: [Target] = [
     workers(
         "PeerWorker",
         [
-            "WorkerKit", "ProxyWire", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits", "Filtering", "Swarm", "PeerWire", "PeerEncryption", "Settings",
-            "Observe", "Primitives", "ByteCodec",
+            "WorkerKit", "HTTPKit", "ProxyWire", "CCurl", "WebSeeds", "Discovery", "Metainfo", "Supervision", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits",
+            "Filtering", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec",
         ]),
     workers(
         "DiskWorker",
@@ -169,6 +170,7 @@ var targets: [Target] = [
     tests("SwarmTests", "Engine/Swarm", ["Swarm", "PeerWire", "Buffers", "Limits", "Filtering", "Primitives", "ByteCodec"]),
     tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
     tests("FilteringTests", "Engine/Filtering", ["Filtering", "Primitives", "ByteCodec"]),
+    tests("WebSeedsTests", "Engine/WebSeeds", ["WebSeeds", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
     tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "IPC", "LinuxIO", "Primitives"]),

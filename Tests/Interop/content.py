@@ -64,8 +64,9 @@ class Torrent:
         self.count, self.piece, self.pieces = len(files), piece, len(hashes)
         self.hash = hashlib.sha1(bencode(self.info)).hexdigest()
 
-    def write(self, path, announce=DEAD_TRACKER):
-        path.write_bytes(bencode({'announce': announce, 'info': self.info, 'creation date': 1700000000}))
+    def write(self, path, announce=DEAD_TRACKER, **more):
+        """`more`: further keys beside the info dictionary."""
+        path.write_bytes(bencode({**more, 'announce': announce, 'info': self.info, 'creation date': 1700000000}))
         return path
 
     def difference(self, folder, empty_files=True):

@@ -43,6 +43,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (ExternalAddress(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001), votes: 2), "160000000000000000000000ffff7f00000103e902000000"),
     (PeerFilter(path: "text path", logBlocked: 1), "09000b0000000900000001746578742070617468"),
     (PeerFilterCounts(accepts: 1, addresses: 2, closed: 3), "1800010000000000000002000000000000000300000000000000"),
+    (PeerWebSeeds(torrent: 1, metainfoPath: "text metainfoPath"), "0c00010000000e0000001100000074657874206d657461696e666f50617468"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
@@ -128,6 +129,7 @@ extension PeerBanLifted: GoldenMessage {}
 extension ExternalAddress: GoldenMessage {}
 extension PeerFilter: GoldenMessage {}
 extension PeerFilterCounts: GoldenMessage {}
+extension PeerWebSeeds: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}

@@ -46,12 +46,16 @@ package final class AddressRanges: Sendable {
         self.ends = ends
         self.wideStarts = wideStarts
         self.wideEnds = wideEnds
-        var index: [UInt32] = []
-        index.reserveCapacity(65_537)
-        var at = 0
-        for half in 0...65_536 as ClosedRange<UInt64> {
-            while at < starts.count, UInt64(starts[at]) < half << 16 { at += 1 }
-            index.append(UInt32(at))
+        var index = [UInt32](repeating: UInt32(starts.count), count: 65_537)
+        index.withUnsafeMutableBufferPointer { index in
+            // Each run of upper halves up to that of a range leads to that range.
+            var next = 0
+            for (i, start) in starts.enumerated() where Int(start >> 16) >= next {
+                // Further ranges of the same half are found from there on.
+                let end = Int(start >> 16) + 1
+                index[next..<end].update(repeating: UInt32(i))
+                next = end
+            }
         }
         self.index = index
     }

@@ -46,10 +46,6 @@ package struct FilterList: Sendable {
 
     /// One range, CIDR or address; what the user adds by hand.
     package static func isRange(_ text: String) -> Bool {
-        let list = FilterList(text)
-        return list.ranges.count == 1 && list.malformedCount == 0 && list.lines == 1 && !text.contains(":") || wideRange(text)
-    }
-    private static func wideRange(_ text: String) -> Bool {
         var text = text, builder = RangeBuilder()
         return text.withUTF8 { Self.range(UnsafeRawBufferPointer($0), &builder) }
     }

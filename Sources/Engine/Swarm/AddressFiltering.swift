@@ -15,7 +15,7 @@ extension Swarm {
     package func setFilter(_ filter: AddressFilter?, now: Instant, into effects: inout EffectBuffer) {
         self.filter = filter
         guard let filter else { return }
-        for i in 0..<peerRows where peers[i].stage != .free && peers[i].stage != .closing && filter.blocks(peers[i].endpoint) {
+        for i in 0..<peerRows where peers[i].stage != .free && peers[i].stage != .closing && !peers[i].isWebSeed && filter.blocks(peers[i].endpoint) {
             filterCounts.closed += 1
             close(i, .filtered, now, &effects)
         }

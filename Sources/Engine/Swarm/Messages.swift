@@ -130,7 +130,7 @@ extension Swarm {
     }
 
     /// The whole of what it has is known.
-    private func learned(_ i: Int, _ t: Int, _ have: PieceSet, _ now: Instant, _ effects: inout EffectBuffer) {
+    func learned(_ i: Int, _ t: Int, _ have: PieceSet, _ now: Instant, _ effects: inout EffectBuffer) {
         if let picker = torrents[t].picker, !peers[i].have.isFull { peers[i].have.forEach { picker.decrement($0) } }
         peers[i].have = have
         recountUseful(i, t)

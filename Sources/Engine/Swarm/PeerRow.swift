@@ -96,6 +96,10 @@ struct PeerRow {
     var nothingAtEpoch: UInt32?
     var pinned: UnsafeMutablePointer<Int32>?
     var pinnedCount = 0
+    /// The shell fetches its blocks over HTTP.
+    var isWebSeed = false
+    /// Of a web seed: the piece that it began last.
+    var lastPicked = -1
     /// Payload bytes of its requests that were charged to the limits.
     var charged = 0
     var wantsDisarm = false

@@ -145,6 +145,7 @@ extension Swarm {
             if !peers[i].isChoking { peers[i].nothingAtEpoch = picker.epoch }
             return nil
         }
+        peers[i].lastPicked = piece
         let index = PieceIndex(piece), geometry = torrents[t].geometry!
         let slots = geometry.slotCount(of: index)
         guard let first = buffers.openPiece(torrent: torrents[t].id, piece: index, slots: slots) else {
@@ -164,6 +165,7 @@ extension Swarm {
             for piece in peers[i].allowedFast where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
             return nil
         }
+        if let next = nextOfRun(i, picker) { return next }
         if torrents[t].traits.contains(.sequential) { return picker.pickFirst(from: peers[i].have) }
         for piece in peers[i].suggested where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
         return picker.pickRarest(from: peers[i].have, random: &random)

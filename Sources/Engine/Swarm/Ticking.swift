@@ -88,7 +88,7 @@ extension Swarm {
         }
         let delay = max(TimeSpan.milliseconds(60), windowedShortestDelay(i)).seconds
         let wanted = Int(peers[i].downRate * delay * 1.5 / Double(PieceGeometry.blockLength)) + 2
-        let floor = peers[i].isSnubbed ? 1 : configuration.pipelineMinDepth
+        let floor = peers[i].isSnubbed ? 1 : peers[i].isWebSeed ? Self.webSeedDepth : configuration.pipelineMinDepth
         peers[i].depth = min(max(wanted, floor), depthLimit(i))
     }
 
@@ -158,6 +158,8 @@ extension Swarm {
         case .handshaking:
             if now - peers[i].stageSince > configuration.handshakeTimeout { close(i, .handshakeTimeout, now, &effects) }
         case .open:
+            // A connection to a web seed is made for each request.
+            if peers[i].isWebSeed { return }
             if now - peers[i].lastReceived > configuration.peerTimeout { return close(i, .inactive, now, &effects) }
             if now - peers[i].lastSent >= configuration.keepAliveInterval { send(i, .keepAlive, now, &effects) }
         case .free, .closing: break

@@ -48,6 +48,7 @@ package struct TorrentSpec: Sendable {
 /// Who told us of a peer. The raw values are those of the IPC vocabulary.
 package enum PeerOrigin: UInt8, Hashable, Sendable {
     case tracker = 0, dht, pex, lsd, manual, incoming, magnet, resume
+    case webSeed = 16
 }
 
 /// Why a handed-over piece did not get onto the disk. The raw values are those of the IPC vocabulary.

@@ -18,6 +18,7 @@ package struct TorrentFlags: OptionSet, Sendable, Hashable {
 
 package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {
     case tracker = 0, dht, pex, lsd, manual, incoming, magnet, resume
+    case webSeed = 16
     package var name: String {
         switch self {
         case .tracker: "tracker"
@@ -28,6 +29,7 @@ package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {
         case .incoming: "incoming"
         case .magnet: "magnet"
         case .resume: "resume"
+        case .webSeed: "web_seed"
         }
     }
 }

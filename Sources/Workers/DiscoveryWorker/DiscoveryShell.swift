@@ -26,7 +26,7 @@ package final class DiscoveryShell: WorkerShell {
         static let udp: UInt8 = 17
         static let lookup: UInt8 = 18
         static let relay: UInt8 = 19
-        static let list: UInt8 = 25
+        static let list: UInt8 = 60
     }
     /// Unread bytes to the session above which no announce is begun: two hundred full answers.
     private static let queueHigh = 8 << 20

@@ -24,6 +24,7 @@ extension PeerShell {
     private func perform(_ effect: Effect, now: Instant) {
         switch effect {
         case .send(let peer, let message):
+            if sendToWebSeed(peer, message) { return }
             guard let link = link(of: peer) else { return }
             encode(message, to: link)
             markDirty(link)
@@ -34,6 +35,7 @@ extension PeerShell {
         case .cancelAllServes(let peer): cancelAllServes(peer, now: now)
         case .dial(let peer, let endpoint): dial(peer, endpoint, now: now)
         case .close(let peer, let reason):
+            if closeWebSeed(peer, reason, now: now) { return }
             guard let link = link(of: peer) else { return }
             Log.log(.debug, "\(Sockets.peerEndpoint(link.fd)?.description ?? "a peer"): closed, \(reason)")
             close(link, errno: 0, now: now)

@@ -78,4 +78,7 @@ final class Link {
 enum PeerToken: UInt8 {
     case accept = 16
     case connect, receive, send
+    /// A socket of libcurl; a .torrent that was read for its web seeds.
+    case webSeed = 40
+    case webSeedsRead
 }

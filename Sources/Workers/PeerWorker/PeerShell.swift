@@ -3,6 +3,7 @@ import Buffers
 import ByteCodec
 import CHash
 import Glibc
+import HTTPKit
 import IPC
 import LinuxIO
 import Observe
@@ -10,6 +11,7 @@ import PeerEncryption
 import PeerWire
 import Primitives
 import Settings
+import Supervision
 import Swarm
 import WorkerKit
 
@@ -71,6 +73,22 @@ package final class PeerShell: WorkerShell {
     var isReady = false
     var isDraining = false
     var isActing = false
+    // Web seeds
+    var webSeeds: [WebSeedRow?] = []
+    var webSeedReadings: [UInt32: (TorrentID, WebSeedReading)] = [:]
+    var nextReading: UInt32 = 0
+    var webSeedCount: UInt32 = 0
+    /// Requests of seeds that are gone, until libcurl lets go of them.
+    var endingTransfers: [UnsafeMutableRawPointer: WebSeedTransfer] = [:]
+    var nextWebSeedLook = Instant.zero
+    /// Made with the first web seed.
+    var curl: CurlMulti?
+    var webSeedHosts: [String: CircuitBreaker<String>] = [:]
+    var webSeedRandom = SeededRandom(seed: 0)
+    /// By the index of its peer: where the block that is coming in goes, when directly into a slot; else memory for it.
+    var landingOf: [UInt32: UnsafeMutableRawPointer] = [:]
+    var webSeedBins: [UInt32: UnsafeMutableRawPointer] = [:]
+
     var logsFiltered = false
     var reportedFilter = FilterCounts()
     var nextFilterReport = Instant.zero
@@ -93,6 +111,7 @@ package final class PeerShell: WorkerShell {
         configuration = SwarmConfiguration(kit.settings, seed: seed)
         encryption = EncryptionRules(kit.settings)
         proxy = ProxyRules(kit.settings)
+        webSeedRandom = SeededRandom(seed: seed &+ 1)
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
         handedLength = [UInt32](repeating: 0, count: slots)
         handedDevice = [UInt16](repeating: 0, count: slots)
@@ -161,13 +180,18 @@ package final class PeerShell: WorkerShell {
         completions += 1
         let now = kit.loop.now
         guard let kind = PeerToken(rawValue: completion.token.kind) else { return }
-        if kind == .accept { return accepted(completion, now: now) }
+        switch kind {
+        case .accept: return accepted(completion, now: now)
+        case .webSeed: return curl!.completed(completion)
+        case .webSeedsRead: return webSeedsRead(completion.token, now: now)
+        case .connect, .receive, .send: break
+        }
         guard let link = link(of: completion.token) else { return }
         switch kind {
         case .receive: receiveCompleted(link, completion.result, now: now)
         case .send: sendCompleted(link, completion.result, now: now)
         case .connect: connectCompleted(link, completion.result, now: now)
-        case .accept: break
+        case .accept, .webSeed, .webSeedsRead: break
         }
     }
 
@@ -180,6 +204,7 @@ package final class PeerShell: WorkerShell {
             wakeReadWaiters()
         }
         resumeUploads()
+        _ = webSeedsTurn(now: now)
         if hasRoomAgain {
             hasRoomAgain = false
             swarm.buffersReleased(now: now, into: &effects)
@@ -192,7 +217,7 @@ package final class PeerShell: WorkerShell {
             act(now: now)
             flushDirty(now: now)
         }
-        return min(swarm.nextDeadline, nextStats)
+        return min(swarm.nextDeadline, nextStats, webSeeds.isEmpty ? .never : nextWebSeedLook, curl?.nextDeadline ?? .never)
     }
 
     /// Links that had nothing to expect when they were last posted read into the inbox; nothing to do for those that

@@ -20,6 +20,9 @@ extension PeerShell {
             swarm.peersFound(
                 TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, now: now, into: &effects)
         case .peerLimits: swarm.setLimits(RateLimits(try frame.decode(PeerLimits.self)), now: now, into: &effects)
+        case .peerWebSeeds:
+            let m = try frame.decode(PeerWebSeeds.self)
+            addWebSeeds(TorrentID(rawValue: m.torrent), metainfoPath: m.metainfoPath, now: now)
         case .peerFilter: setFilter(try frame.decode(), now: now)
         case .peerTorrentLimits:
             let m = try frame.decode(PeerTorrentLimits.self)
@@ -71,6 +74,7 @@ extension PeerShell {
         guard let removed = torrents.removeValue(forKey: id) else { return }
         removed.infoHashes.forEach { swarmKeys.remove($0) }
         torrentOrder.removeAll { $0 == id }
+        removeWebSeeds(id)
         swarm.removeTorrent(id, now: now, into: &effects)
         buffers.forget(torrent: id)
         leftOvers.removeAll { first, entry in

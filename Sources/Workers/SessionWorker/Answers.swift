@@ -220,7 +220,7 @@ extension SessionShell {
             summary: Self.summary(row), hasMetadata: facts.hasMetadata, metaVersions: versions, pieceLength: facts.pieceLength,
             piecesChecked: Int(row.disk.piecesChecked), piecesDurable: row.durable.setCount, fileCount: Int(facts.fileCount),
             comment: text(m?.comment), createdBy: text(m?.creator), creationDate: m?.creationDate, trackers: facts.trackers,
-            webSeeds: m?.webSeeds ?? [], torrentFile: facts.hasMetadata ? files.path(facts.infoHash) : nil,
+            webSeeds: (m?.webSeeds ?? []) + (m?.httpSeeds ?? []), torrentFile: facts.hasMetadata ? files.path(facts.infoHash) : nil,
             pieces: wantsPieces ? Data(row.durable.wireBytes).base64EncodedString() : nil)
     }
 }

@@ -67,6 +67,9 @@ extension SessionShell {
                 torrent: e.torrent.rawValue, infoHash: e.facts.infoHash, infoHashV2: e.facts.infoHashV2, flags: e.flags.rawValue,
                 totalLength: e.facts.totalLength, pieceLength: e.facts.pieceLength, pieceCount: e.facts.pieceCount,
                 metadataLength: e.facts.metadataLength, device: e.device))
+        if e.flags.contains(.hasMetadata), !e.flags.contains(.completed) {
+            sendPeer(e.shard, PeerWebSeeds(torrent: e.torrent.rawValue, metainfoPath: files.path(e.facts.infoHash)))
+        }
     }
 
     // MARK: BEP 9
@@ -99,8 +102,11 @@ extension SessionShell {
         let record = row.record, info = assembly.bytes
         let note = TorrentReading.Note(
             savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
+        let files = self.files
         pool({ () -> Result<TorrentReading, TorrentReading.Refused> in
-            Result { () throws(TorrentReading.Refused) in try TorrentReading(info: info, trackers: record.facts.trackers, note: note) }
+            // The magnet's `ws=` become the torrent's `url-list`.
+            let webSeeds = files.magnet(record.facts.infoHash).flatMap { try? Magnet(parsing: $0) }?.webSeeds ?? []
+            return Result { () throws(TorrentReading.Refused) in try TorrentReading(info: info, trackers: record.facts.trackers, webSeeds: webSeeds, note: note) }
         }) { [self] result in
             switch result {
             case .success(let reading) where reading.facts.infoHash == record.facts.infoHash:

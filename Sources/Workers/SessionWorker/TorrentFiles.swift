@@ -93,6 +93,12 @@ package struct StoredTorrents: Sendable {
             unlink(magnetPath(hash))
         }
     }
+    /// The link of a magnet without metadata.
+    package func magnet(_ hash: InfoHash) -> String? {
+        // A link is at most 64 KiB, a path 4 KiB.
+        Self.read(magnetPath(hash), limit: 128 << 10).flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n").first.map(String.init) }
+    }
+
     /// A magnet that became a torrent.
     package func removeMagnet(_ hash: InfoHash) { unlink(magnetPath(hash)) }
 

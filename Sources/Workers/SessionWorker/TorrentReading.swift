@@ -40,8 +40,8 @@ package struct TorrentReading: Sendable {
     }
 
     /// A magnet's metadata (hash already right) made into a .torrent.
-    package init(info: [UInt8], trackers: [[String]], note: Note) throws(Refused) {
-        try self.init(info.withUnsafeBytes { StoredTorrent.make(info: $0, trackers: trackers) }, note: note)
+    package init(info: [UInt8], trackers: [[String]], webSeeds: [String] = [], note: Note) throws(Refused) {
+        try self.init(info.withUnsafeBytes { StoredTorrent.make(info: $0, trackers: trackers, webSeeds: webSeeds) }, note: note)
     }
 
     package static func facts(_ stored: [UInt8]) throws(Refused) -> TorrentFacts {

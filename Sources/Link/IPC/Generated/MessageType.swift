@@ -40,6 +40,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case externalAddress = 0x025d
     case peerFilter = 0x0266
     case peerFilterCounts = 0x0267
+    case peerWebSeeds = 0x0268
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303

@@ -679,3 +679,26 @@ package struct PeerFilterCounts: IPCMessage, Equatable {
         closed = try r.u64()
     }
 }
+
+/// After the PeerTorrentAdd of a torrent with metadata that is not complete: the shard reads the layout of its files and its web seeds (BEP 19, 17) from there.
+package struct PeerWebSeeds: IPCMessage, Equatable {
+    package static var type: MessageType { .peerWebSeeds }
+    package static var fixedSize: Int { 12 }
+    package var torrent: UInt32
+    package var metainfoPath: String  // absolute path of the stored .torrent file
+    package init(torrent: UInt32, metainfoPath: String = "") {
+        self.torrent = torrent
+        self.metainfoPath = metainfoPath
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: metainfoPath.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, metainfoPath)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        metainfoPath = try r.string()
+    }
+}
