@@ -95,6 +95,7 @@ interop: release
 	$(PYTHON) Tests/Interop/api.py
 	$(PYTHON) Tests/Interop/filter.py
 	$(PYTHON) Tests/Interop/webseed.py
+	$(PYTHON) Tests/Interop/version2.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

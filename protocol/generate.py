@@ -5,7 +5,7 @@
     protocol/generate.py --check    exit 1 if the committed output is not current
 
 A schema line is `name type comment`. Types: u8 u16 u32 u64 i32 i64 hash20 hash32 endpoint string bytes,
-`list T` of a scalar, an endpoint or a struct. Payload: u16 size of the fixed part, then the fixed part; string,
+`list T` of a scalar, an endpoint or a struct; `T?` may be left out where a message is made, and is then zero. Payload: u16 size of the fixed part, then the fixed part; string,
 bytes and list stand there as (u32 offset from the payload's start, u32 count) of the data behind it. New fields are
 appended to the fixed part: an older reader does not look at them, a newer reader finds the fixed part too short and takes zero.
 """
@@ -35,8 +35,9 @@ def parse(path):
             current = {'kind': 'message', 'name': words[1], 'number': int(words[2]), 'from': a, 'to': b, 'fields': [], 'note': ''}; types.append(current)
         elif text.startswith('#'): current['note'] += (' ' if current['note'] else '') + text[1:].strip()
         else:
-            m = re.match(r'(\w+)\s+(list \w+|\w+)\s*(.*)', text)
-            current['fields'].append((m[1], m[2], m[3]))
+            m = re.match(r'(\w+)\s+(list \w+|\w+)(\??)\s*(.*)', text)
+            current['fields'].append((m[1], m[2], m[4]))
+            if m[3]: current.setdefault('optional', set()).add(m[1])
     return edge
 
 
@@ -58,7 +59,7 @@ def swift(edge, path):
         o.append(f'    package static var fixedSize: Int {{ {size(fs)} }}')
         for n, ty, c in fs:
             o.append(f'    package var {n}: {swift_type(ty)}' + (f'  // {c}' if c else ''))
-        args = ', '.join(f'{n}: {swift_type(ty)}' + (f' = {empty(ty)}' if ty in ('string', 'bytes') or ty.startswith('list') else '') for n, ty, _ in fs)
+        args = ', '.join(f'{n}: {swift_type(ty)}' + (f' = {empty(ty)}' if ty in ('string', 'bytes') or ty.startswith('list') or n in t.get('optional', ()) else '') for n, ty, _ in fs)
         o.append(f'    package init({args}) {{')
         o += [f'        self.{n} = {n}' for n, _, _ in fs] + ['    }']
         o.append('    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {')

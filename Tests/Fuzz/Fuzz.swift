@@ -13,7 +13,8 @@ import TrackerWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", extendedHandshake = "extended-handshake", metadata, exchange, tracker, control, ipc, encryption, proxy
+    case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
+    case tracker, control, ipc, encryption, proxy
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -22,6 +23,9 @@ enum FuzzTarget: String, CaseIterable {
         case .magnet: exerciseMagnet(bytes)
         case .filter: addressLists(bytes)
         case .peerMessages: MessageParser.fuzz(bytes)
+        case .hashMessages:
+            MessageParser.fuzz(bytes)
+            HashRequest.fuzz(bytes)
         case .extendedHandshake: ExtendedHandshake.fuzz(bytes)
         case .metadata: MetadataMessage.fuzz(bytes)
         case .exchange: PexMessage.fuzz(bytes)
@@ -91,7 +95,7 @@ enum FuzzTarget: String, CaseIterable {
         DiskFileProgress.self, SessionDurableStored.self, DiscoveryTorrentAdd.self, DiscoveryTorrentRemove.self,
         DiscoveryTorrentFlags.self, DiscoveryCounters.self, DiscoveryCompleted.self, AnnounceNow.self,
         DiscoveryReplayEnd.self, DiscoveryListenPort.self, DiscoveryPeers.self, TrackerStatus.self, Claim.self,
-        ClaimsEnd.self, TorrentReady.self, TorrentUnready.self, StorePiece.self, PieceVerified.self,
+        ClaimsEnd.self, LayersWanted.self, LayersFound.self, HashesWanted.self, HashesFound.self, TorrentTails.self, TorrentReady.self, TorrentUnready.self, StorePiece.self, PieceVerified.self,
         PieceWritten.self, PieceFailed.self, ReadPiece.self, ReadDone.self,
     ]
 }

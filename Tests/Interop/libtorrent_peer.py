@@ -32,6 +32,14 @@ def add(torrent, folder, skip_check=False, pex=False, priorities=None, super_see
     handles.append(session.add_torrent(p))
 
 
+def link(link, folder):
+    p = lt.parse_magnet_uri(link)
+    p.save_path = folder
+    p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    p.flags |= lt.torrent_flags.disable_pex
+    handles.append(session.add_torrent(p))
+
+
 def stat(n=0):
     s = handles[n].status(lt.torrent_handle.query_accurate_download_counters)
     return {'done': s.total_wanted_done, 'size': s.total_wanted, 'complete': s.is_seeding, 'up': s.total_payload_upload,
@@ -46,7 +54,7 @@ def peers(n=0):
 
 
 verbs = {
-    'version': lambda: lt.__version__, 'add': add, 'stat': stat, 'peers': peers,
+    'version': lambda: lt.__version__, 'add': add, 'link': link, 'stat': stat, 'peers': peers,
     'dial': lambda ip, port, n=0: handles[n].connect_peer((ip, port)),
     'set': lambda settings: session.apply_settings(settings),
     'magnet': lambda: lt.make_magnet_uri(handles[0].torrent_file()),

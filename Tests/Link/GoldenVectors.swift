@@ -24,7 +24,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PeerTorrentAdd(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, totalLength: 5, pieceLength: 6, pieceCount: 7, metadataLength: 8, device: 9), "520001000000020202020202020202020202020202020202020203030303030303030303030303030303030303030303030303030303030303030400000005000000000000000600000007000000080000000900"),
     (PeerTorrentRemove(torrent: 1), "040001000000"),
     (PeerTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
-    (PeersFound(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
+    (PeersFound(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)], isVersion2: 5), "0e00010000000210000000020000000500000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
     (MetadataBlockWanted(torrent: 1, block: 2), "08000100000002000000"),
     (MetadataBlock(torrent: 1, block: 2, bytes: [1, 2, 3, 255]), "100001000000020000001200000004000000010203ff"),
     (MetadataFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
@@ -44,6 +44,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PeerFilter(path: "text path", logBlocked: 1), "09000b0000000900000001746578742070617468"),
     (PeerFilterCounts(accepts: 1, addresses: 2, closed: 3), "1800010000000000000002000000000000000300000000000000"),
     (PeerWebSeeds(torrent: 1, metainfoPath: "text metainfoPath"), "0c00010000000e0000001100000074657874206d657461696e666f50617468"),
+    (LayersWanted(torrent: 1, pieceLength: 2, isOptional: 3, isLast: 4, files: [WantedLayer(root: SHA256Digest([UInt8](repeating: 5, count: 32))!, pieces: 6), WantedLayer(root: SHA256Digest([UInt8](repeating: 7, count: 32))!, pieces: 8)]), "1200010000000200000003041400000002000000050505050505050505050505050505050505050505050505050505050505050506000000070707070707070707070707070707070707070707070707070707070707070708000000"),
+    (LayersFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
@@ -67,7 +69,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (AnnounceNow(torrent: 1), "040001000000"),
     (DiscoveryReplayEnd(listenPort: 1, trackerKey: 2, peerID: SHA1Digest([UInt8](repeating: 3, count: 20))!), "1a000100020000000303030303030303030303030303030303030303"),
     (DiscoveryListenPort(listenPort: 1), "02000100"),
-    (DiscoveryPeers(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)]), "0d0001000000020f0000000200000000000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
+    (DiscoveryPeers(torrent: 1, source: 2, endpoints: [Endpoint(ipv4: 0x7f000003, port: 1003), Endpoint(ipv4: 0x7f000004, port: 1004)], isVersion2: 5), "0e00010000000210000000020000000500000000000000000000ffff7f00000303eb00000000000000000000ffff7f00000403ec"),
     (TrackerStatus(torrent: 1, tier: 2, url: "text url", state: 3, startedSent: 4, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 8, message: "text message"), "2c000100000002002e0000000800000003040500000006000000070000000800000000000000360000000c000000746578742075726c74657874206d657373616765"),
     (DiscoveryFilter(path: "text path"), "08000a00000009000000746578742070617468"),
     (FetchList(url: "text url", path: "text path", limit: 1), "140016000000080000001e0000000900000001000000746578742075726c746578742070617468"),
@@ -79,9 +81,12 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (StorePiece(torrent: 1, piece: 2, firstSlot: 3, length: 4), "100001000000020000000300000004000000"),
     (PieceVerified(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
     (PieceWritten(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
-    (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4), "0d0001000000020000000300000004"),
+    (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4, fileRoot: SHA256Digest([UInt8](repeating: 5, count: 32))!, pieceHash: SHA256Digest([UInt8](repeating: 6, count: 32))!, firstBlock: 7, blocks: 8), "550001000000020000000300000004050505050505050505050505050505050505050505050505050505050505050506060606060606060606060606060606060606060606060606060606060606060700000008000000"),
     (ReadPiece(torrent: 1, piece: 2, offset: 3, length: 4, firstSlot: 5), "14000100000002000000030000000400000005000000"),
     (ReadDone(torrent: 1, piece: 2, offset: 3, firstSlot: 4, status: 5), "11000100000002000000030000000400000005"),
+    (HashesWanted(torrent: 1, root: SHA256Digest([UInt8](repeating: 2, count: 32))!, baseLayer: 3, index: 4, length: 5, proofLayers: 6), "340001000000020202020202020202020202020202020202020202020202020202020202020203000000040000000500000006000000"),
+    (HashesFound(torrent: 1, root: SHA256Digest([UInt8](repeating: 2, count: 32))!, baseLayer: 3, index: 4, length: 5, proofLayers: 6, hashes: [1, 2, 3, 255]), "3c00010000000202020202020202020202020202020202020202020202020202020202020202030000000400000005000000060000003e00000004000000010203ff"),
+    (TorrentTails(torrent: 1, isFirst: 2, pieces: [3, 4], lengths: [5, 6]), "1500010000000217000000020000001f0000000200000003000000040000000500000006000000"),
     (ApiTorrent(torrent: 1, infoHash: SHA1Digest([UInt8](repeating: 2, count: 20))!, infoHashV2: SHA256Digest([UInt8](repeating: 3, count: 32))!, flags: 4, phase: 5, diskState: 6, totalLength: 7, pieceLength: 8, pieceCount: 9, fileCount: 10, piecesHave: 11, piecesChecked: 12, bytesHave: 13, downRate: 14, upRate: 15, peers: 16, seeds: 17, downloaded: 18, downloadedAgain: 19, uploaded: 20, addedAt: 21, completedAt: 22, name: "text name", rootName: "text rootName", savePath: "text savePath", movingTo: "text movingTo", error: "text error", trackers: [ApiTracker(tier: 23, state: 24, seeds: 25, leechers: 26, downloads: 27, nextAnnounce: 28, url: "text url", message: "text message"), ApiTracker(tier: 29, state: 30, seeds: 31, leechers: 32, downloads: 33, nextAnnounce: 34, url: "text url", message: "text message")], downLimit: 35, upLimit: 36), "e2000100000002020202020202020202020202020202020202020303030303030303030303030303030303030303030303030303030303030303040000000506070000000000000008000000090000000a0000000b0000000c0000000d000000000000000e000000000000000f00000000000000100000001100000012000000000000001300000000000000140000000000000015000000000000001600000000000000e400000009000000ed0000000d000000fa0000000d000000070100000d000000140100000a0000001e010000020000002300000000000000240000000000000074657874206e616d657465787420726f6f744e616d657465787420736176655061746874657874206d6f76696e67546f74657874206572726f72170018190000001a0000001b0000001c000000000000006c01000008000000740100000c0000001d001e1f000000200000002100000022000000000000008001000008000000880100000c000000746578742075726c74657874206d657373616765746578742075726c74657874206d657373616765"),
     (ApiTorrentRemoved(torrent: 1), "040001000000"),
     (ApiReplayEnd(startedAt: 1), "08000100000000000000"),
@@ -130,6 +135,8 @@ extension ExternalAddress: GoldenMessage {}
 extension PeerFilter: GoldenMessage {}
 extension PeerFilterCounts: GoldenMessage {}
 extension PeerWebSeeds: GoldenMessage {}
+extension LayersWanted: GoldenMessage {}
+extension LayersFound: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}
@@ -168,6 +175,9 @@ extension PieceWritten: GoldenMessage {}
 extension PieceFailed: GoldenMessage {}
 extension ReadPiece: GoldenMessage {}
 extension ReadDone: GoldenMessage {}
+extension HashesWanted: GoldenMessage {}
+extension HashesFound: GoldenMessage {}
+extension TorrentTails: GoldenMessage {}
 extension ApiTorrent: GoldenMessage {}
 extension ApiTorrentRemoved: GoldenMessage {}
 extension ApiReplayEnd: GoldenMessage {}

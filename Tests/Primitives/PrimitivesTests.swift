@@ -36,6 +36,27 @@ import Testing
         #expect(PieceGeometry(totalLength: 1, pieceLength: 0) == nil)
     }
 
+    @Test func piecesInWhichFilesEndHaveTheirOwnLength() {
+        // 20,000 bytes, 100,000 bytes and 5 bytes, each file at the start of a piece of 32 KiB.
+        let tails = FileTails(pieces: [0, 4, 5], lengths: [20_000, 1_696, 5])!
+        let g = PieceGeometry(totalLength: 5 * 32768 + 5, pieceLength: 32768, tails: tails)!
+        #expect((0..<6).map { g.length(of: PieceIndex($0)) } == [20_000, 32768, 32768, 32768, 1_696, 5])
+        #expect((0..<6).map { g.blockCount(of: PieceIndex($0)) } == [2, 2, 2, 2, 1, 1])
+        #expect(g.block(begin: 16384, length: 3616, of: PieceIndex(0)) != nil && g.block(begin: 16384, length: 16384, of: PieceIndex(0)) == nil)
+        #expect(g.servedLength(of: PieceIndex(0)) == 32768 && g.servedLength(of: PieceIndex(5)) == 16384, "whole blocks, for libtorrent 2.0")
+        #expect(g.span(of: PieceIndex(0)) == 32768 && g.span(of: PieceIndex(5)) == 5)
+        #expect(g.byteCount(of: Bitfield(full: 6)) == 120_005)
+        var some = Bitfield(count: 6)
+        for i in [0, 1, 5] { some.insert(i) }
+        #expect(g.byteCount(of: some) == 20_000 + 32768 + 5)
+        // Known later: a peer shard begins with whole pieces.
+        let rough = PieceGeometry(totalLength: 6 * 32768, pieceLength: 32768)!
+        #expect((0..<6).map { rough.with(tails)!.length(of: PieceIndex($0)) } == (0..<6).map { g.length(of: PieceIndex($0)) })
+        #expect(rough.with(FileTails(pieces: [6], lengths: [1])!) == nil, "no such piece")
+        #expect(rough.with(FileTails(pieces: [1], lengths: [32768])!) == nil && rough.with(FileTails(pieces: [1], lengths: [0])!) == nil)
+        #expect(FileTails(pieces: [1, 1], lengths: [1, 1]) == nil && FileTails(pieces: [1], lengths: []) == nil)
+    }
+
     @Test func theSameSeedGivesTheSameNumbers() {
         var a = SeededRandom(seed: 7), b = SeededRandom(seed: 7), c = SeededRandom(seed: 8)
         let x = (0..<100).map { _ in a.next() }

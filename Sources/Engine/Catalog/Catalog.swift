@@ -111,7 +111,8 @@ package struct CatalogCore: Sendable {
         case .peers(let shard, let generation, let reports): peers(shard, generation, reports, now: now)
         case .peerFault(let id, let message): peerFault(id, message, into: &effects)
         case .morePeersWanted(let id): morePeersWanted(id, now: now, into: &effects)
-        case .peersFound(let id, let source, let endpoints): peersFound(id, source, endpoints, now: now, into: &effects)
+        case .peersFound(let id, let source, let endpoints, let isVersion2):
+            peersFound(id, source, endpoints, isVersion2: isVersion2, now: now, into: &effects)
         case .tracker(let id, let report): tracker(id, report)
         case .unusable(let id, let why): unusable(id, why, into: &effects)
         case .limits(let limits):
@@ -177,8 +178,7 @@ package struct CatalogCore: Sendable {
         let id = row.record.id, facts = row.record.facts
         if row.record.removal == .none { phaseCounts[Int(row.phase.rawValue)] -= 1 }
         indexOf[id.rawValue] = nil
-        if idOfHash[facts.infoHash] == id { idOfHash[facts.infoHash] = nil }
-        if idOfHash[facts.infoHashV2.truncated] == id { idOfHash[facts.infoHashV2.truncated] = nil }
+        for hash in facts.hashes where idOfHash[hash] == id { idOfHash[hash] = nil }
         for root in [row.record.rootPath, row.movingRoot] { if let root, idOfRoot[root] == id { idOfRoot[root] = nil } }
         rows[i] = nil
         dead += 1

@@ -169,7 +169,8 @@ package enum CatalogEvent: Sendable {
     case peers(shard: UInt16, Generation, [PeerReport])
     case peerFault(TorrentID, String)
     case morePeersWanted(TorrentID)
-    case peersFound(TorrentID, FoundSource, [Endpoint])
+    /// `isVersion2`: found under the v2 info-hash (BEP 52).
+    case peersFound(TorrentID, FoundSource, [Endpoint], isVersion2: Bool = false)
     case tracker(TorrentID, TrackerReport)
     /// Metadata that arrived is of no use, in words for the user.
     case unusable(TorrentID, String)
@@ -214,7 +215,7 @@ package enum CatalogEffect: Hashable, Sendable {
     case peerAdd(PeerEntry)
     case peerRemove(UInt16, TorrentID)
     case peerFlags(UInt16, TorrentID, WorkerFlags)
-    case peersFound(UInt16, TorrentID, FoundSource, [Endpoint])
+    case peersFound(UInt16, TorrentID, FoundSource, [Endpoint], isVersion2: Bool = false)
     /// Only for torrents with limits of their own, after their `peerAdd`, and on a change.
     case peerLimits(UInt16, TorrentID, TorrentLimits, group: String)
     case peerReplayEnd(UInt16)

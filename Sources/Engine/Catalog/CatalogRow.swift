@@ -57,7 +57,8 @@ package struct CatalogRow: Sendable {
         }
         var bytes = UInt64(durable.setCount) * UInt64(record.facts.pieceLength)
         let last = durable.count - 1
-        if durable[last], record.facts.pieceLength > 0 {
+        // The pieces of a v2-only torrent end with its files; the disk worker knows where.
+        if record.facts.hasV1, durable[last], record.facts.pieceLength > 0 {
             bytes -= UInt64(durable.count) * UInt64(record.facts.pieceLength) - record.facts.totalLength
         }
         disk.bytesHave = min(bytes, record.facts.totalLength)

@@ -74,6 +74,9 @@ extension CatalogCore {
             guard covers(.disk(row(id)!.device), id) else { throw .unavailable("the disk worker is restarting") }
         case .metadata(let id, let facts):
             guard let record = foreseen(id), !record.facts.hasMetadata else { throw .notFound }
+            for hash in facts.hashes where idOfHash[hash] != nil && idOfHash[hash] != id {
+                throw .conflict("the torrent \(hash) is there already: this magnet link names the same one")
+            }
             try checkRoot(join(record.savePath, facts.rootName), of: id)
         case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .announce(let id), .limit(let id, _, _):
             guard foreseen(id) != nil else { throw .notFound }
@@ -235,7 +238,8 @@ extension CatalogCore {
         row.estimate()
         row.fault = ""
         rows[i] = row
-        if !facts.infoHashV2.truncated.isZero { idOfHash[facts.infoHashV2.truncated] = row.record.id }
+        // A magnet by one hash may turn out to be a hybrid's.
+        for hash in facts.hashes where idOfHash[hash] == nil { idOfHash[hash] = row.record.id }
         if let root = row.record.rootPath { idOfRoot[root] = row.record.id }
         announceToLinks(i, into: &effects)
         settle(i, into: &effects)

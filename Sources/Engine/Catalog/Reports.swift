@@ -113,7 +113,7 @@ extension CatalogCore {
 /// What the discovery worker says.
 extension CatalogCore {
     mutating func peersFound(
-        _ id: TorrentID, _ source: FoundSource, _ endpoints: [Endpoint], now: Instant, into effects: inout [CatalogEffect]
+        _ id: TorrentID, _ source: FoundSource, _ endpoints: [Endpoint], isVersion2: Bool, now: Instant, into effects: inout [CatalogEffect]
     ) {
         guard let i = index(id), let row = rows[i], row.isActive, covers(.peer(row.shard), id) else { return }
         if row.record.facts.isPrivate, !source.isAllowedForPrivate { return }
@@ -125,7 +125,7 @@ extension CatalogCore {
         let wanted = min(endpoints.count, CatalogLimits.peersPerAnswer, Int(peerTokens))
         guard wanted > 0 else { return }
         peerTokens -= Double(wanted)
-        effects.append(.peersFound(row.shard, id, source, Array(endpoints.prefix(wanted))))
+        effects.append(.peersFound(row.shard, id, source, Array(endpoints.prefix(wanted)), isVersion2: isVersion2))
     }
 
     mutating func tracker(_ id: TorrentID, _ report: TrackerReport) {

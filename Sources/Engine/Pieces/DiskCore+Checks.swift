@@ -32,7 +32,7 @@ extension DiskCore {
 
     private mutating func addCheck(_ row: Int, first: Int, count: Int) {
         let geometry = self[row: row].layout!.geometry
-        let bytes = (first..<first + count).reduce(0) { $0 + Int(geometry.length(of: PieceIndex($1))) }
+        let bytes = (first..<first + count).reduce(0) { $0 + Int(geometry.span(of: PieceIndex($1))) }
         self[row: row].checksInFlight += 1
         checkBytes += bytes
         admission.enqueue(.check, addJob(.check(first: first, count: count), row: row, bytes: bytes), bytes: bytes)
@@ -45,9 +45,9 @@ extension DiskCore {
         while first < pieces, !torrent.wanted[first] { first += 1 }
         guard first < pieces else { return nil }
         let geometry = torrent.layout!.geometry
-        var count = 1, bytes = Int(geometry.length(of: PieceIndex(first)))
+        var count = 1, bytes = Int(geometry.span(of: PieceIndex(first)))
         while first + count < pieces, torrent.wanted[first + count] {
-            let more = Int(geometry.length(of: PieceIndex(first + count)))
+            let more = Int(geometry.span(of: PieceIndex(first + count)))
             if bytes + more > limits.checkChunkBytes { break }
             bytes += more
             count += 1

@@ -140,6 +140,7 @@ package struct DiskCore {
         guard let row = rowOf[id].flatMap({ rows[$0] }), let layout = row.layout else { return nil }
         return layout.bytesHave(row.have)
     }
+    package func layout(_ id: TorrentID) -> FileLayout? { rowOf[id].flatMap { rows[$0]?.layout } }
     package func have(_ id: TorrentID) -> Bitfield? { rowOf[id].flatMap { rows[$0]?.have } }
     package func durable(_ id: TorrentID) -> Bitfield? { rowOf[id].flatMap { rows[$0]?.durable } }
     package func report(_ id: TorrentID) -> TorrentReport? { rowOf[id].flatMap { rows[$0]?.report } }

@@ -99,11 +99,7 @@ struct DiskTorrent {
     mutating func setHave(_ new: Bitfield) {
         have = new
         guard let layout else { return }
-        let size = UInt64(layout.geometry.pieceLength)
-        bytesHave = UInt64(new.setCount) * size
-        if new.count > 0, new[new.count - 1] {
-            bytesHave -= size - UInt64(layout.geometry.length(of: PieceIndex(new.count - 1)))
-        }
+        bytesHave = layout.geometry.byteCount(of: new)
     }
 
     var report: TorrentReport {

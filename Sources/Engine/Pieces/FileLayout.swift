@@ -46,9 +46,11 @@ package struct FileLayout: Sendable {
     package let starts: [UInt64]
     /// Bytes that are on disk when all is there: pad files left out.
     package let storedLength: UInt64
+    /// Files begin pieces and pad files stand for gaps that no piece contains (a v2-only torrent).
+    package let hasVirtualPads: Bool
 
     /// nil when the lengths overflow or do not make a geometry (``PieceGeometry``).
-    package init?(files: [LayoutFile], pieceLength: UInt32) {
+    package init?(files: [LayoutFile], pieceLength: UInt32, hasVirtualPads: Bool = false) {
         var starts: [UInt64] = [], total: UInt64 = 0, stored: UInt64 = 0
         starts.reserveCapacity(files.count + 1)
         for file in files {
@@ -60,7 +62,20 @@ package struct FileLayout: Sendable {
             if !file.isPad { stored += file.length }
         }
         starts.append(total)
-        guard let geometry = PieceGeometry(totalLength: total, pieceLength: pieceLength) else { return nil }
+        var tails: FileTails?
+        if hasVirtualPads {
+            guard pieceLength > 0 else { return nil }
+            var pieces: [UInt32] = [], lengths: [UInt32] = []
+            for (i, file) in files.enumerated() where !file.isPad && file.length % UInt64(pieceLength) != 0 {
+                guard starts[i] % UInt64(pieceLength) == 0, let piece = UInt32(exactly: (starts[i] + file.length) / UInt64(pieceLength)) else { return nil }
+                pieces.append(piece)
+                lengths.append(UInt32(file.length % UInt64(pieceLength)))
+            }
+            tails = FileTails(pieces: pieces, lengths: lengths)
+            if tails == nil { return nil }
+        }
+        self.hasVirtualPads = hasVirtualPads
+        guard let geometry = PieceGeometry(totalLength: total, pieceLength: pieceLength, tails: tails) else { return nil }
         self.geometry = geometry
         self.files = files
         self.starts = starts

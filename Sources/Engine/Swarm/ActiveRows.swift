@@ -48,7 +48,7 @@ extension Swarm {
 
     private func isBusy(_ t: Int) -> Bool {
         !torrents[t].peers.isEmpty || torrents[t].downRate > 0 || torrents[t].upRate > 0 || torrents[t].downTick > 0 || torrents[t].upTick > 0
-            || torrents[t].parkedBytes > 0
+            || torrents[t].parkedBytes > 0 || torrents[t].layers != nil
     }
 
     /// Calls `body` for each active torrent; those where nothing goes on any more leave.

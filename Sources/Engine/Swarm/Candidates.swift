@@ -18,6 +18,8 @@ struct Candidate {
     var priority: UInt32 = 0
     /// What ut_pex said of it.
     var flags: PexMessage.Flags = []
+    /// It was named under the v2 info-hash: that is what it is greeted with.
+    var isVersion2 = false
 }
 
 /// The addresses of one torrent. Bounded by its owner's limit; takes no memory while empty. Linear: used per dial and per
@@ -36,7 +38,7 @@ struct Candidates {
     /// False when it is known already, or there is no room. A manual one makes room, and one of a tracker does in the
     /// place of hearsay.
     @discardableResult
-    mutating func add(_ endpoint: Endpoint, origin: PeerOrigin, priority: UInt32 = 0, flags: PexMessage.Flags = [], limit: Int) -> Bool {
+    mutating func add(_ endpoint: Endpoint, origin: PeerOrigin, priority: UInt32 = 0, flags: PexMessage.Flags = [], limit: Int, isVersion2: Bool = false) -> Bool {
         if let i = index(of: endpoint) {
             if origin == .manual, list[i].state == .idle {
                 if list[i].origin.isHearsay { hearsay -= 1 }
@@ -57,7 +59,7 @@ struct Candidates {
             guard let victim else { return false }
             remove(at: victim)
         }
-        list.append(Candidate(endpoint: endpoint, origin: origin, isSeed: flags.contains(.isSeed), priority: priority, flags: flags))
+        list.append(Candidate(endpoint: endpoint, origin: origin, isSeed: flags.contains(.isSeed), priority: priority, flags: flags, isVersion2: isVersion2))
         if origin.isHearsay { hearsay += 1 }
         return true
     }
@@ -65,6 +67,7 @@ struct Candidates {
     mutating func update(_ endpoint: Endpoint, _ body: (inout Candidate) -> Void) {
         if let i = index(of: endpoint) { body(&list[i]) }
     }
+    func isVersion2(_ endpoint: Endpoint) -> Bool { index(of: endpoint).map { list[$0].isVersion2 } ?? false }
     mutating func remove(_ endpoint: Endpoint) {
         if let i = index(of: endpoint) { remove(at: i) }
     }

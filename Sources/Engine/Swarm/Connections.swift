@@ -54,7 +54,7 @@ extension Swarm {
         peers[i].stage = .handshaking
         peers[i].stageSince = now
         peers[i].lastReceived = now
-        send(i, .handshake(torrents[t].infoHash), now, &effects)
+        send(i, .handshake(dialledHash(i, t)), now, &effects)
     }
 
     /// `isOurs`: the fault lies on our side of the peer (a proxy), and says nothing about it.
@@ -155,6 +155,7 @@ extension Swarm {
             ensurePicker(t)
             torrents[t].metadata?.forget(handle(i))
             unlistForExchange(i, t)
+            torrents[t].layers?.forget(handle(i))
         default: break
         }
         settleCandidate(i, t, now)
@@ -167,7 +168,7 @@ extension Swarm {
         let reason = peers[i].closeReason, wasOpen = peers[i].stage == .open, isSeed = peers[i].isSeed || peers[i].uploadOnly
         switch reason {
         case .selfConnection, .filtered, .banned, .corruptPiece, .badMetadata, .messageFlood, .uselessBlocks, .invalidRequests, .protocolViolation,
-            .badBitfield, .badIndex, .badExtendedMessage, .notFastExtension:
+            .badBitfield, .badIndex, .badExtendedMessage, .badHashes, .notFastExtension:
             torrents[t].candidates.remove(listens)
             return
         default: break
@@ -177,6 +178,7 @@ extension Swarm {
             configuration.dialsOtherWay && !peers[i].isIncoming && peers[i].stage == .handshaking
             && (reason == nil || reason == .handshakeTimeout || reason == .encryptionRefused)
         var gone = false, nextTry = Instant.never
+        let isHybrid = torrents[t].infoHashV2.map { $0.truncated != torrents[t].infoHash } ?? false, wasGreeting = peers[i].stage == .handshaking
         torrents[t].candidates.update(listens) { c in
             c.state = .idle
             if reason == .notDialled {
@@ -195,6 +197,8 @@ extension Swarm {
             } else {
                 c.usesOtherWay = false
                 c.failures = min(c.failures, 200) + 1
+                // It may know the torrent by its other hash only.
+                if isHybrid, wasGreeting { c.isVersion2.toggle() }
                 // Who was named by the user is tried again soon and never given up: many clients hang up on the first
                 // connection while they still look at their files.
                 let isManual = c.origin == .manual
@@ -230,7 +234,7 @@ extension Swarm {
             peers[i].torrent = known
         } else {
             t = Int(peers[i].torrent)
-            guard handshake.infoHash == torrents[t].infoHash else { return close(i, .unknownTorrent, now, &effects) }
+            guard names(handshake.infoHash, t) else { return close(i, .unknownTorrent, now, &effects) }
             proven[peers[i].endpoint] = now
         }
         if torrents[t].peers.count >= peerLimit(t), !makeRoom(t, for: i, now, &effects) {
@@ -259,9 +263,11 @@ extension Swarm {
             }
         }
 
-        if peers[i].isIncoming { send(i, .handshake(torrents[t].infoHash), now, &effects) }
+        noteVersion(i, t, handshake)
+        if peers[i].isIncoming { send(i, .handshake(answeredHash(i, t, handshake)), now, &effects) }
         sendPieces(i, t, now, &effects)
         if peers[i].extensions { sendExtendedHandshake(i, t, now, &effects) } else { listForExchange(i, t) }
+        fetchLayers(t, now, &effects)
     }
 
     /// BEP 6: exactly one of haveAll, haveNone, bitfield, right after the handshake.

@@ -18,6 +18,8 @@ package enum OutgoingMessage: Hashable, Sendable {
     case allowedFast(PieceIndex)
     /// `id` 0: the extended handshake.
     case extended(id: UInt8, payload: Int)
+    /// A whole message, length prefix first.
+    case encoded(payload: Int)
 }
 
 package enum Effect: Hashable, Sendable {
@@ -53,6 +55,15 @@ package enum Effect: Hashable, Sendable {
     case metadataFound(torrent: TorrentID, payload: Int)
     /// Answer with ``Swarm/metadataBlock(_:torrent:block:bytes:now:into:)``.
     case metadataBlockWanted(torrent: TorrentID, block: UInt32, PeerHandle)
+    /// Piece layers, each proven, one after the other in the order in which they were wanted.
+    case layersFound(torrent: TorrentID, payload: Int)
+    /// Nobody gives them, and they may be done without.
+    case layersMissing(torrent: TorrentID)
+    /// Answer with ``Swarm/hashesServed(_:_:hashes:now:into:)``; the payload is the request (``HashRequest/init(decoding:)``).
+    case hashesWanted(torrent: TorrentID, PeerHandle, payload: Int)
+    /// Compare the blocks of the run with their hashes (the payload, 32 bytes each) and answer with
+    /// ``Swarm/blocksChecked(_:_:good:now:into:)``.
+    case checkBlocks(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, length: UInt32, payload: Int)
     case morePeersWanted(torrent: TorrentID)
 
     /// The address was banned just now. Port 0 unless it is a loopback address; an IPv6 address stands for its /64.

@@ -94,7 +94,7 @@ extension Swarm {
 /// Messages that a peer can send at little cost to itself, each with its own limit a minute: far above what any client sends,
 /// far below what would hurt.
 enum FloodKind: Int {
-    case choking = 0, interest, bitfield, suggestion, extended, request, cancel
+    case choking = 0, interest, bitfield, suggestion, extended, request, cancel, hashes
 
     init?(_ message: PeerMessage) {
         switch message {
@@ -105,6 +105,7 @@ enum FloodKind: Int {
         case .extended: self = .extended
         case .request: self = .request
         case .cancel: self = .cancel
+        case .hashRequest, .hashes, .hashReject: self = .hashes
         case .keepAlive, .have, .reject, .piece, .port, .unknown: return nil
         }
     }
@@ -117,6 +118,8 @@ enum FloodKind: Int {
         case .suggestion: 2_000
         // 30 MiB of metadata are 1,920 blocks.
         case .extended: 5_000
+        // Piece layers of a million pieces are 2,048 answers.
+        case .hashes: 5_000
         // While choked: allowed-fast pieces, and what crossed the choke.
         case .request, .cancel: 20_000
         }

@@ -60,6 +60,9 @@ extension Swarm {
                 fill(i, now, &effects)
             }
         case .extended(let id, let range): extended(i, t, id, range.slice(of: buffer), now, &effects)
+        case .hashRequest(let range): hashRequested(i, t, range.slice(of: buffer), now, &effects)
+        case .hashes(let range): hashesReceived(i, t, range.slice(of: buffer), now, &effects)
+        case .hashReject(let range): hashRejected(i, t, range.slice(of: buffer), now, &effects)
         case .piece, .port, .unknown: useless(i, now, &effects)
         }
     }
@@ -157,6 +160,7 @@ extension Swarm {
         torrents[t].geometry = geometry
         torrents[t].metadataLength = spec.metadataLength
         torrents[t].metadata = nil
+        torrents[t].layers = nil
         torrents[t].have = PieceSet(none: geometry.pieceCount)
         for q in torrents[t].peers.reversed() {
             let i = Int(q)

@@ -145,9 +145,11 @@ extension Swarm {
 
     private func finishMetadata(_ t: Int, _ fetch: MetadataFetch, _ now: Instant, _ effects: inout EffectBuffer) {
         let whole = fetch.whole
+        let (v1, v2) = (torrents[t].infoHash, torrents[t].infoHashV2)
+        // Every hash that the link named must be the dictionary's; a v2-only one has no SHA-1 to compare.
         let isRight = whole.withUnsafeBytes { bytes in
-            configuration.sha1(bytes) == torrents[t].infoHash
-                || torrents[t].infoHashV2.map { v2 in configuration.sha256.map { $0(bytes) == v2 } ?? false } == true
+            (v1 == v2?.truncated || configuration.sha1(bytes) == v1)
+                && v2.map { v2 in configuration.sha256.map { $0(bytes) == v2 } ?? false } ?? true
         }
         torrents[t].metadata = nil
         if isRight {

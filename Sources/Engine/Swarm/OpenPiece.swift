@@ -20,9 +20,10 @@ struct Contributor {
 ///
 ///     filling ─last block→ complete ─disk ready→ handed ─verified, written→ (freed)
 ///        │                                          └──bad hash──→ (freed, picked again)
+///        ▲                                          bad hash, v2──→ suspect ─bad blocks known→ filling
 ///        └─given up→ dying ─last pin gone→ (freed)     handed ─disk's fault→ parked ─disk ready→ handed
 struct OpenPiece {
-    enum Stage: UInt8 { case free, filling, complete, handed, parked, dying }
+    enum Stage: UInt8 { case free, filling, complete, handed, parked, suspect, dying }
 
     var stage = Stage.free
     /// The hash was right at least once: HAVE went out.

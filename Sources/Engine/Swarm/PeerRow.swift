@@ -138,6 +138,12 @@ struct PeerRow {
     /// used for ordering; only a piece supplied alone bans.
     var trust: Int8 = 0
 
+    // BEP 52.
+    /// It is in the v2 swarm, or knows of it.
+    var isVersion2 = false
+    var hashesServing: UInt8 = 0
+    var hashesRefusedUntil = Instant.zero
+
     // Metadata.
     var metadataAsked = 0
     var metadataRefusedUntil = Instant.zero
@@ -181,6 +187,8 @@ struct TorrentRow {
     var lastMoreWanted = Instant(nanoseconds: -3_600_000_000_000)
     var metadata: MetadataFetch?
     var metadataDone = false
+    /// Piece layers that a magnet's torrent lacks.
+    var layers: LayerFetch?
     var nextUnchoke = Instant.zero
     var nextOptimistic = Instant.zero
     var seeds = 0

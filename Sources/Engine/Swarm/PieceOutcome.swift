@@ -35,19 +35,26 @@ extension Swarm {
 
     private func park(_ o: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         open[o].stage = .parked
-        let first = open[o].firstSlot, slots = Int(open[o].blockCount), id = torrents[Int(open[o].torrent)].id
-        if buffers.state(of: first) == .handed {
-            // It is ours again: the same run, as one that was just filled.
-            buffers.discard(first)
-            let isOurs = buffers.adopt(first: first, torrent: id, piece: open[o].piece, slots: slots, handed: false)
-            precondition(isOurs, "the run was taken meanwhile")
-        }
         // All of it is there: a shard that dies now must find the blocks marked.
-        effects.append(.bufferKept(torrent: id, piece: open[o].piece, firstSlot: first, slotCount: slots, length: open[o].length))
+        reclaim(o, isWhole: true, &effects)
         open[o].lastAskedAt = now
         wake(Int(open[o].torrent))
         torrents[Int(open[o].torrent)].parkedBytes += Int(open[o].length)
         parkedBytes += Int(open[o].length)
+    }
+    /// The run came back from the disk worker and is kept: the same run, as one that was just filled.
+    func reclaim(_ o: Int, isWhole: Bool, _ effects: inout EffectBuffer) {
+        let first = open[o].firstSlot, slots = Int(open[o].blockCount), id = torrents[Int(open[o].torrent)].id
+        if buffers.state(of: first) == .handed {
+            buffers.discard(first)
+            let isOurs = buffers.adopt(first: first, torrent: id, piece: open[o].piece, slots: slots, handed: false)
+            precondition(isOurs, "the run was taken meanwhile")
+        }
+        let piece = open[o].piece, length = open[o].length
+        effects.append(
+            isWhole
+                ? .bufferKept(torrent: id, piece: piece, firstSlot: first, slotCount: slots, length: length)
+                : .bufferOpened(torrent: id, piece: piece, firstSlot: first, slotCount: slots, length: length))
     }
     private func unpark(_ o: Int) {
         guard open[o].stage == .parked else { return }
@@ -125,7 +132,7 @@ extension Swarm {
     }
 
     package func pieceFailed(
-        _ id: TorrentID, _ piece: PieceIndex, _ failure: StoreFailure, now: Instant, into effects: inout EffectBuffer
+        _ id: TorrentID, _ piece: PieceIndex, _ failure: StoreFailure, proof: BlockProof? = nil, now: Instant, into effects: inout EffectBuffer
     ) {
         guard let t = rowOfTorrent[id].map(Int.init), let o = find(t, piece), open[o].stage == .handed else { return }
         if open[o].isVerified {
@@ -134,9 +141,13 @@ extension Swarm {
             lost(t, piece.int, now, &effects)
         }
         if failure == .hashMismatch {
-            suspect(t, o)
-            blame(t, o, now, &effects)
-            abandon(o, &effects)
+            let isAlone = open[o].contributorCount == 1 && !open[o].isAdopted, length = UInt64(open[o].length)
+            if isAlone { blame(t, o, bytes: 0, now, &effects) }
+            if !keepSuspect(t, o, proof, isBlamed: isAlone, now, &effects) {
+                suspect(t, o)
+                if isAlone { torrents[t].downloadedAgain += length } else { blame(t, o, bytes: length, now, &effects) }
+                abandon(o, &effects)
+            }
         } else {
             // The environment's fault: the bytes are good, or may be.
             park(o, now, &effects)
@@ -151,8 +162,8 @@ extension Swarm {
 
     /// A piece with a bad hash. Its only source is banned. Several sources: each loses two trust points and works alone from now
     /// on, so that its next piece proves or clears it; nobody is banned for what others may have done.
-    private func blame(_ t: Int, _ o: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        torrents[t].downloadedAgain += UInt64(open[o].length)
+    func blame(_ t: Int, _ o: Int, bytes: UInt64, _ now: Instant, _ effects: inout EffectBuffer) {
+        torrents[t].downloadedAgain += bytes
         noteChange(t)
         let isProof = open[o].contributorCount == 1 && !open[o].isAdopted
         for k in 0..<open[o].contributorCount {
@@ -267,7 +278,7 @@ extension Swarm {
             switch open[at].stage {
             case .complete where torrents[t].have.contains(open[at].piece.int): abandon(at, &effects)
             case .complete, .parked: handOver(at, &effects)
-            case .filling, .handed, .free, .dying: break
+            case .filling, .handed, .suspect, .free, .dying: break
             }
         }
         for q in torrents[t].peers.reversed() {

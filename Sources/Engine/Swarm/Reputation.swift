@@ -159,7 +159,7 @@ extension CloseReason {
         case .uselessBlocks: .uselessBlocks
         case .invalidRequests: .invalidRequests
         case .handshakeTimeout: .slowHandshake
-        case .messageFlood, .corruptPiece, .badMetadata, .banned, .unknownTorrent, .selfConnection, .duplicate, .connectTimeout, .inactive,
+        case .messageFlood, .corruptPiece, .badMetadata, .badHashes, .banned, .unknownTorrent, .selfConnection, .duplicate, .connectTimeout, .inactive,
             .stalled, .bothSeeds, .tooManyPeers, .torrentPaused, .torrentRemoved,
             .encryptionRefused, .filtered:
             nil

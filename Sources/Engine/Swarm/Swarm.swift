@@ -45,6 +45,8 @@ package final class Swarm {
 
     /// Torrents that lacked a buffer, in the order in which they did.
     var starved: [Int32] = []
+    /// Bad v2 pieces whose blocks are being told apart, by row of the open piece.
+    var suspects: [Int32: Suspect] = [:]
     var dialQueue = WaitingLine<Int32>()
     var activeRows: [Int32] = []
     var changedRows: [Int32] = []

@@ -37,9 +37,11 @@ extension Swarm {
             }
             retryParked(t, now, &effects)
             if torrents[t].metadata != nil || torrents[t].geometry == nil { fetchMetadata(t, now, &effects) }
+            if torrents[t].layers != nil { fetchLayers(t, now, &effects) }
             askForPeers(t, now, &effects)
             exchangePeers(t, now, &effects)
         }
+        if isNewSecond { checkSuspects(now, &effects) }
         if isNewSecond { askForLonely(now, &effects) }
         if hasNewBans { dropBanned(now, &effects) }
         feedStarved(now, &effects)

@@ -7,7 +7,13 @@ extension Swarm {
     package func addTorrent(_ spec: TorrentSpec, now: Instant, into effects: inout EffectBuffer) {
         if let known = rowOfTorrent[spec.id] {
             let t = Int(known)
+            rename(t, spec)
             if torrents[t].geometry == nil, spec.geometry != nil { metadataArrived(t, spec, now, &effects) }
+            if torrents[t].geometry == nil {
+                // A new session: what was found and not stored is lost.
+                torrents[t].metadataDone = false
+                torrents[t].layers = nil
+            }
             setTraits(spec.id, spec.traits, now: now, into: &effects)
             return
         }
@@ -32,7 +38,7 @@ extension Swarm {
         setTorrentBucket(t, now)
         noteChange(t)
         rowOfTorrent[spec.id] = Int32(t)
-        if rowOfInfoHash[spec.infoHash] == nil { rowOfInfoHash[spec.infoHash] = Int32(t) }
+        enterHashes(t)
         seekPeers(t)
     }
 
@@ -48,7 +54,7 @@ extension Swarm {
         guard let known = rowOfTorrent.removeValue(forKey: id) else { return }
         let t = Int(known)
         torrents[t].isLive = false
-        if rowOfInfoHash[torrents[t].infoHash] == known { rowOfInfoHash[torrents[t].infoHash] = nil }
+        leaveHashes(t)
         dropPeers(t, .torrentRemoved, now, &effects)
         releaseAllPieces(t, &effects)
         starved.removeAll { $0 == known }
@@ -87,7 +93,7 @@ extension Swarm {
     }
 
     package func peersFound(
-        _ id: TorrentID, origin: PeerOrigin, _ endpoints: [Endpoint], now: Instant, into effects: inout EffectBuffer
+        _ id: TorrentID, origin: PeerOrigin, _ endpoints: [Endpoint], isVersion2: Bool = false, now: Instant, into effects: inout EffectBuffer
     ) {
         guard let t = rowOfTorrent[id].map(Int.init) else { return }
         // BEP 27: a private torrent's peers come from its trackers.
@@ -99,7 +105,7 @@ extension Swarm {
                 continue
             }
             // Who is new is not kept waiting until somebody known is due.
-            if addCandidate(t, endpoint, origin, limit: limit) { torrents[t].nextDial = .zero }
+            if addCandidate(t, endpoint, origin, limit: limit, isVersion2: isVersion2) { torrents[t].nextDial = .zero }
         }
         wantDials(t)
         dialSome(now, &effects)

@@ -10,7 +10,7 @@ extension Swarm {
         _ i: Int, _ t: Int, _ piece: UInt32, _ begin: UInt32, _ length: UInt32, _ now: Instant, _ effects: inout EffectBuffer
     ) {
         guard let geometry = torrents[t].geometry, let index = geometry.piece(piece), length > 0, length <= Self.longestRequest,
-            UInt64(begin) + UInt64(length) <= UInt64(geometry.length(of: index)), torrents[t].have.contains(index.int)
+            UInt64(begin) + UInt64(length) <= UInt64(geometry.servedLength(of: index)), begin < geometry.length(of: index), torrents[t].have.contains(index.int)
         else {
             peers[i].invalidRequests += 1
             if peers[i].invalidRequests > configuration.maxInvalidRequests { return close(i, .invalidRequests, now, &effects) }

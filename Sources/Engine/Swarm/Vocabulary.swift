@@ -70,6 +70,8 @@ package enum CloseReason: UInt8, Hashable, Sendable, CaseIterable {
     /// 300 requests for what is not there.
     case invalidRequests
     case corruptPiece, badMetadata, banned
+    /// BEP 52: hashes that do not lead to their root.
+    case badHashes
     // Nobody's.
     case unknownTorrent, selfConnection, duplicate, handshakeTimeout, connectTimeout, inactive, stalled
     /// The IP filter refuses its address.
@@ -96,7 +98,7 @@ package struct SwarmConfiguration: Sendable {
     /// What the extended handshake calls us (BEP 10 `v`).
     package var clientName = "ccbt/0.1.0"
     package var sha1: @Sendable (UnsafeRawBufferPointer) -> SHA1Digest
-    /// Only needed for magnet links that are v2 only; nil refuses their metadata.
+    /// For v2 and hybrid torrents; nil refuses the metadata of magnets that name a v2 hash, and piece layers.
     package var sha256: (@Sendable (UnsafeRawBufferPointer) -> SHA256Digest)?
 
     package var maxGlobalPeers = 10_000

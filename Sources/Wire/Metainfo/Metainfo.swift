@@ -141,4 +141,14 @@ package struct TorrentFiles: RandomAccessCollection, Sendable {
             tree: tree, node: row.node, link: row.link)
     }
     package subscript(_ i: FileIndex) -> TorrentFile { self[i.int] }
+
+    /// Of a v2-only torrent, whose files each begin a piece.
+    func tails(pieceLength: UInt64) -> FileTails {
+        var pieces: [UInt32] = [], lengths: [UInt32] = []
+        for row in rows where !row.attributes.contains(.pad) && row.length % pieceLength != 0 {
+            pieces.append(UInt32(truncatingIfNeeded: (row.offset + row.length) / pieceLength))
+            lengths.append(UInt32(row.length % pieceLength))
+        }
+        return FileTails(pieces: pieces, lengths: lengths)!
+    }
 }

@@ -57,7 +57,8 @@ extension Metainfo {
         name = String(decoding: cleanName, as: UTF8.self)
 
         guard contentLength > 0 else { throw MetainfoError(.noContent, at: info.range.lowerBound) }
-        guard let geometry = PieceGeometry(totalLength: built.totalLength, pieceLength: UInt32(pieceLength)),
+        let tails = hasV2 && !hasV1 ? built.files.tails(pieceLength: UInt64(pieceLength)) : nil
+        guard let geometry = PieceGeometry(totalLength: built.totalLength, pieceLength: UInt32(pieceLength), tails: tails),
             geometry.pieceCount <= limits.pieces
         else { throw MetainfoError(.tooManyPieces(limit: limits.pieces), at: info.range.lowerBound) }
         self.geometry = geometry

@@ -6,7 +6,7 @@ import Primitives
 ///     offset size  meaning
 ///     0      1     19
 ///     1      19    "BitTorrent protocol"
-///     20     8     reserved: bit 0x10 of byte 5 BEP 10, bit 0x04 of byte 7 BEP 6, bit 0x01 of byte 7 BEP 5
+///     20     8     reserved: bit 0x10 of byte 5 BEP 10, of byte 7: 0x10 BEP 52, 0x04 BEP 6, 0x01 BEP 5
 ///     28     20    info-hash
 ///     48     20    peer id
 package struct Handshake: Hashable, Sendable {
@@ -21,6 +21,8 @@ package struct Handshake: Hashable, Sendable {
 
     package static var fastBit: UInt64 { 0x04 }
     package static var dhtBit: UInt64 { 0x01 }
+    /// BEP 52, upgrade path: the sender has the torrent's v2 form too, and may be answered with its v2 info-hash.
+    package static var version2Bit: UInt64 { 0x10 }
     package static var extensionBit: UInt64 { 0x10 << 16 }
 
     /// What we say of ourselves: BEP 6 and BEP 10.
@@ -32,6 +34,7 @@ package struct Handshake: Hashable, Sendable {
 
     package var supportsFast: Bool { reserved & Self.fastBit != 0 }
     package var supportsExtensions: Bool { reserved & Self.extensionBit != 0 }
+    package var supportsVersion2: Bool { reserved & Self.version2Bit != 0 }
     package var supportsDHT: Bool { reserved & Self.dhtBit != 0 }
 
     static let name: [UInt8] = [19] + Array("BitTorrent protocol".utf8)

@@ -82,6 +82,18 @@ package struct MessageParser: Sendable {
             return .message(
                 .extended(id: bytes[start + 5], PayloadRange(offset: start + 6, count: length - 2)), consumed: 4 + length)
 
+        case MessageID.hashRequest, MessageID.hashReject, MessageID.hashes:
+            let fixed = 1 + HashRequest.byteCount
+            guard length == fixed || id == MessageID.hashes && length > fixed && (length - fixed) % 32 == 0 else {
+                throw .badLength(id: id, length: length)
+            }
+            guard length <= WireLimit.hashes else { throw .tooLong(id: id, length: length, limit: WireLimit.hashes) }
+            guard available >= 4 + length else { return .needMore(4 + length) }
+            let range = PayloadRange(offset: start + 5, count: length - 1)
+            return .message(
+                id == MessageID.hashRequest ? .hashRequest(range) : id == MessageID.hashes ? .hashes(range) : .hashReject(range),
+                consumed: 4 + length)
+
         default:
             guard length <= WireLimit.unknown else { throw .tooLong(id: id, length: length, limit: WireLimit.unknown) }
             guard available >= 4 + length else { return .needMore(4 + length) }
@@ -120,6 +132,8 @@ extension MessageParser {
                     precondition(consumed > 0 && consumed <= bytes.count - at)
                     switch message {
                     case .bitfield(let range), .extended(_, let range): precondition(range.slice(of: bytes).count == Int(range.count))
+                    case .hashRequest(let range), .hashes(let range), .hashReject(let range):
+                        precondition(HashRequest(decoding: range.slice(of: bytes)) != nil)
                     case .piece(_, _, let length): at += min(Int(length), bytes.count - at - consumed)
                     default: break
                     }

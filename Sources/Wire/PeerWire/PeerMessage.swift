@@ -11,7 +11,7 @@ package struct PayloadRange: Hashable, Sendable {
     }
 }
 
-/// The message ids of BEP 3, BEP 5, BEP 6 and BEP 10.
+/// The message ids of BEP 3, BEP 5, BEP 6, BEP 10 and BEP 52.
 package enum MessageID {
     package static var choke: UInt8 { 0 }
     package static var unchoke: UInt8 { 1 }
@@ -29,6 +29,9 @@ package enum MessageID {
     package static var reject: UInt8 { 16 }
     package static var allowedFast: UInt8 { 17 }
     package static var extended: UInt8 { 20 }
+    package static var hashRequest: UInt8 { 21 }
+    package static var hashes: UInt8 { 22 }
+    package static var hashReject: UInt8 { 23 }
 }
 
 /// One message as read. Numbers are the sender's: nothing is checked against a torrent here.
@@ -47,5 +50,7 @@ package enum PeerMessage: Hashable, Sendable {
     case reject(piece: UInt32, begin: UInt32, length: UInt32)
     case allowedFast(piece: UInt32)
     case extended(id: UInt8, PayloadRange)
+    /// BEP 52; ``HashRequest/init(decoding:)`` reads each. By range, so that the messages that carry blocks stay small.
+    case hashRequest(PayloadRange), hashes(PayloadRange), hashReject(PayloadRange)
     case unknown(id: UInt8)
 }

@@ -4,6 +4,7 @@
 /// - ``PeerMessage``, ``MessageParser`` and the ``ByteWriter`` extensions: the length-prefixed messages
 ///   (BEP 3, BEP 6, BEP 10). Payload is named by a range, never copied.
 /// - ``ExtendedHandshake`` and ``MetadataMessage``: the dictionaries of BEP 10 and BEP 9.
+/// - ``HashRequest``: the messages of BEP 52.
 /// - ``AllowedFast``, ``ClientName``, ``CompactPeers``: small pure functions of BEP 6, BEP 20 and BEP 23.
 
 /// The other side broke the protocol: its connection is closed.
@@ -24,8 +25,10 @@ package enum WireLimit {
     package static var piece: Int { 128 * 1024 + 9 }
     /// 1 MiB of payload, the message id and the extended id.
     package static var extended: Int { (1 << 20) + 2 }
-    /// What another program's message may have (BEP 52's hashes: 512 × 32 bytes and a proof).
+    /// What another program's message may have.
     package static var unknown: Int { 128 * 1024 }
+    /// BEP 52: id, header, 512 hashes and as many uncles as a tree has layers.
+    package static var hashes: Int { 1 + HashRequest.byteCount + 32 * Int(HashRequest.longestRun + HashRequest.mostProofLayers) }
     /// Ten million pieces: what a bitfield may have while the number of pieces is not known.
     package static var pieceCount: Int { 10_000_000 }
     /// BEP 9: an info dictionary above this is not asked for.

@@ -49,6 +49,8 @@ package final class DiscoveryShell: WorkerShell {
     var filter: AddressFilter?
     private let resolver: Resolver
     private var effects: [AnnounceCore.Effect] = []
+    /// Torrents with two info-hashes, and those that have the v2 one alone.
+    var hybrids: Set<UInt32> = [], version2Only: Set<UInt32> = []
     private var session: Edge?
     private var isStarted = false
     private var isReplayed = false
@@ -192,7 +194,13 @@ package final class DiscoveryShell: WorkerShell {
                 if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
             case .peers(let torrent, let found):
                 let endpoints = filter.map { filter in found.filter { !filter.blocks($0) } } ?? found
-                send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.tracker.rawValue, endpoints: endpoints))
+                send(
+                    DiscoveryPeers(
+                        torrent: torrent.rawValue & ~Self.version2Mark, source: PeerSource.tracker.rawValue, endpoints: endpoints,
+                        isVersion2: isVersion2(torrent) ? 1 : 0))
+            case .report(let report) where report.torrent.rawValue & Self.version2Mark != 0:
+                // Shown and kept is what trackers say of the first hash; it alone decides when they are asked after a restart.
+                break
             case .report(let report): send(status(report, now))
             case .breaker(let host, let transition):
                 let why = transition.reason.map { ": \($0)" } ?? ""

@@ -11,24 +11,26 @@ import WorkerKit
 extension DiscoveryShell {
     func receivedFromSession(_ frame: Frame) throws(DecodeError) {
         switch frame.type {
-        case .discoveryTorrentAdd: feed(.torrentAdded(record(try frame.decode())))
+        case .discoveryTorrentAdd: added(try frame.decode())
         case .discoveryTorrentRemove:
             let m: DiscoveryTorrentRemove = try frame.decode()
-            feed(.torrentRemoved(TorrentID(rawValue: m.torrent)))
+            eachHash(m.torrent) { feed(.torrentRemoved($0)) }
+            hybrids.remove(m.torrent)
+            version2Only.remove(m.torrent)
         case .discoveryTorrentFlags:
             let m: DiscoveryTorrentFlags = try frame.decode()
-            feed(.torrentPaused(TorrentID(rawValue: m.torrent), TorrentFlags(rawValue: m.flags).contains(.paused)))
+            eachHash(m.torrent) { feed(.torrentPaused($0, TorrentFlags(rawValue: m.flags).contains(.paused))) }
         case .discoveryCounters:
             let m: DiscoveryCounters = try frame.decode()
             for t in m.torrents {
-                feed(.counters(TorrentID(rawValue: t.torrent), downloaded: t.downloaded, uploaded: t.uploaded, left: t.left))
+                eachHash(t.torrent) { feed(.counters($0, downloaded: t.downloaded, uploaded: t.uploaded, left: t.left)) }
             }
         case .discoveryCompleted:
             let m: DiscoveryCompleted = try frame.decode()
-            feed(.completed(TorrentID(rawValue: m.torrent)))
+            eachHash(m.torrent) { feed(.completed($0)) }
         case .announceNow:
             let m: AnnounceNow = try frame.decode()
-            feed(.announceNow(TorrentID(rawValue: m.torrent)))
+            eachHash(m.torrent) { feed(.announceNow($0)) }
         case .discoveryReplayEnd:
             let m: DiscoveryReplayEnd = try frame.decode()
             feed(.replayEnded(listenPort: m.listenPort, key: m.trackerKey, peerID: m.peerID))
@@ -47,7 +49,7 @@ extension DiscoveryShell {
         }
     }
 
-    private func record(_ m: DiscoveryTorrentAdd) -> TorrentRecord {
+    func record(_ m: DiscoveryTorrentAdd) -> TorrentRecord {
         let now = kit.loop.now, wall = UInt64(max(0, Clock.wallSeconds()))
         let trackers = m.trackers.map { entry in
             // A clock that was set back by years must not overflow; the core bounds the wait itself.

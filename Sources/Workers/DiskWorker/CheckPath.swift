@@ -44,6 +44,8 @@ extension DiskEngine {
         layout.forEachExtent(at: begin, length: UInt32(length)) { extent in
             let range = Int(extent.pieceOffset)..<Int(extent.pieceOffset + extent.length)
             if extent.isPad {
+                // Nothing looks at the gaps of a v2-only torrent.
+                if layout.hasVirtualPads { return }
                 memset(base + range.lowerBound, 0, range.count)
                 return
             }
@@ -72,18 +74,18 @@ extension DiskEngine {
             let range = i * size..<i * size + Int(geometry.length(of: PieceIndex(first + i)))
             if group.faults.contains(where: { $0.range.overlaps(range) }) { continue }
             tasks.append(
-                HashPool.Task(
-                    memory: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count), expected: record.expected(first + i),
-                    tag: HashTag.check(slot: slot, piece: i)))
+                record.task(
+                    first + i, UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count), tag: HashTag.check(slot: slot, piece: i)))
         }
         check.waiting = tasks.count
         checkJobs[slot] = check
         if tasks.isEmpty { checkEnded(check) } else { pool.submit(tasks) }
     }
 
-    func checkHashed(_ slot: UInt32, _ piece: Int, _ matches: Bool) {
+    func checkHashed(_ slot: UInt32, _ piece: Int, _ verdict: HashPool.Verdict) {
         guard let check = checkJobs[slot] else { preconditionFailure("hash of no check") }
-        check.good[piece] = matches
+        check.good[piece] = verdict == .good
+        if verdict == .contradiction { check.fault = Self.contradiction }
         check.waiting -= 1
         if check.waiting == 0 { checkEnded(check) }
     }

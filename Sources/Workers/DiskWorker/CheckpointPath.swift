@@ -74,7 +74,7 @@ extension DiskEngine {
     func finish(_ id: TorrentID) {
         guard let record = records[id], let layout = record.layout else { return handle(.finished(id, nil)) }
         // Complete: nothing is hashed until a recheck.
-        record.hashes = []
+        record.hashes = PieceHashes()
         struct Item: Sendable {
             let path: String, isExecutable: Bool, isEmpty: Bool, target: String?
         }

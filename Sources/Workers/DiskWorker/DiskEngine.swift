@@ -61,6 +61,8 @@ package final class DiskEngine {
     var freeSyncs: [UInt32] = []
     var movesWaiting: [() -> Void] = []
     var isMoving = false
+    var trees = TreeCache()
+    var hashReads = 0
     private var nextPatrol = Instant.zero
     private var isPatrolling = false
 
@@ -108,6 +110,7 @@ package final class DiskEngine {
         if arenas.isRegistered { parts.append("registered buffers") }
         parts.append(directIO ? "O_DIRECT" : "buffered files")
         parts.append(String(cString: ccbt_hash_kernel_name()))
+        parts.append(String(cString: ccbt_sha256_kernel_name()))
         return parts.joined(separator: ", ")
     }
 
@@ -157,6 +160,7 @@ package final class DiskEngine {
     private func forget(_ id: TorrentID) {
         guard let record = records[id] else { return }
         table.closeAll(record, forgetting: true)
+        trees.forget(id)
         records[id] = nil
     }
 

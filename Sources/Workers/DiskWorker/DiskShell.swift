@@ -103,6 +103,7 @@ package final class DiskShell: WorkerShell {
             switch frame.type {
             case .storePiece: store(try frame.decode(), edge)
             case .readPiece: read(try frame.decode(), edge)
+            case .hashesWanted: hashes(try frame.decode(), frame.correlation, edge)
             case .claim: claim(try frame.decode(), edge)
             case .claimsEnd: engine.handle(.claimsEnd(edge.index))
             case .diskTorrentAdd: add(try frame.decode())
@@ -145,6 +146,20 @@ package final class DiskShell: WorkerShell {
                     torrent: TorrentID(rawValue: m.torrent), piece: m.piece, offset: m.offset, length: m.length,
                     run: RunID(shard: edge.index, first: SlotIndex(rawValue: m.firstSlot)))))
     }
+    private func hashes(_ m: HashesWanted, _ correlation: UInt64, _ edge: Edge) {
+        let shard = edge.index
+        engine.hashes(
+            HashesRequest(
+                torrent: TorrentID(rawValue: m.torrent), root: m.root, baseLayer: m.baseLayer, index: m.index, length: m.length,
+                proofLayers: m.proofLayers)
+        ) { [unowned self] hashes in
+            guard let edge = kit.edge(.peer, shard) else { return }
+            kit.send(
+                HashesFound(
+                    torrent: m.torrent, root: m.root, baseLayer: m.baseLayer, index: m.index, length: m.length, proofLayers: m.proofLayers,
+                    hashes: hashes), to: edge, correlation: correlation)
+        }
+    }
     private func claim(_ m: Claim, _ edge: Edge) {
         engine.handle(.claim(edge.index, TorrentID(rawValue: m.torrent), have: m.have))
     }
@@ -172,12 +187,19 @@ package final class DiskShell: WorkerShell {
         case .stored(let r):
             toShard(r.run.shard, PieceWritten(torrent: r.torrent.rawValue, piece: r.piece, firstSlot: r.run.first.rawValue))
         case .storeFailed(let r, let why):
-            toShard(r.run.shard, PieceFailed(torrent: r.torrent.rawValue, piece: r.piece, firstSlot: r.run.first.rawValue, reason: why.rawValue))
+            var m = PieceFailed(torrent: r.torrent.rawValue, piece: r.piece, firstSlot: r.run.first.rawValue, reason: why.rawValue)
+            if why == .hashMismatch, let (file, expected) = engine.expectedRoot(r.torrent, Int(r.piece)) {
+                (m.fileRoot, m.pieceHash, m.blocks) = (file.root, expected.root, expected.width)
+                m.firstBlock = UInt32((Int(r.piece) - file.firstPiece) * Int(engine.blocksPerPiece(r.torrent)))
+            }
+            toShard(r.run.shard, m)
         case .readDone(let r, let status):
             toShard(
                 r.run.shard,
                 ReadDone(torrent: r.torrent.rawValue, piece: r.piece, offset: r.offset, firstSlot: r.run.first.rawValue, status: status.rawValue))
-        case .ready(let id, let have, let shard): toShards(shard, TorrentReady(torrent: id.rawValue, have: have.wireBytes))
+        case .ready(let id, let have, let shard):
+            sendTails(id, shard)
+            toShards(shard, TorrentReady(torrent: id.rawValue, have: have.wireBytes))
         case .unready(let id, let why, let shard): toShards(shard, TorrentUnready(torrent: id.rawValue, reason: why.rawValue))
         case .report(let id, let report): toSession(state(id, report))
         case .durable(let id, let runs): eachFrame(runs) { toSession(Durable(torrent: id.rawValue, runs: $0)) }
@@ -186,6 +208,15 @@ package final class DiskShell: WorkerShell {
         case .movedTo(let id, let path, let message): toSession(DiskMoved(torrent: id.rawValue, savePath: path, message: message))
         case .drained: kit.drained()
         default: preconditionFailure("an effect that is no message")
+        }
+    }
+
+    /// Pieces of a v2-only torrent have lengths of their own.
+    private func sendTails(_ id: TorrentID, _ shard: UInt16?) {
+        guard let tails = engine.core.layout(id)?.geometry.fileTails?.list else { return }
+        for at in stride(from: 0, to: tails.count, by: Self.runsPerFrame) {
+            let part = tails[at..<min(at + Self.runsPerFrame, tails.count)]
+            toShards(shard, TorrentTails(torrent: id.rawValue, isFirst: at == 0 ? 1 : 0, pieces: part.map(\.piece), lengths: part.map(\.length)))
         }
     }
 

@@ -14,18 +14,27 @@ package final class HashPool: @unchecked Sendable {
     package struct Task: @unchecked Sendable {
         /// Read only until the outcome came.
         package let memory: UnsafeRawBufferPointer
-        package let expected: SHA1Digest
+        /// At least one of the two.
+        let version1: SHA1Digest?
+        let version2: ExpectedRoot?
         /// The caller's.
         package let tag: UInt64
-        package init(memory: UnsafeRawBufferPointer, expected: SHA1Digest, tag: UInt64) {
+        init(memory: UnsafeRawBufferPointer, version1: SHA1Digest?, version2: ExpectedRoot?, tag: UInt64) {
+            precondition((version1 != nil || version2 != nil) && Int(version2?.length ?? 0) <= memory.count)
             self.memory = memory
-            self.expected = expected
+            self.version1 = version1
+            self.version2 = version2
             self.tag = tag
         }
     }
+    package enum Verdict: Equatable, Sendable {
+        case good, bad
+        /// Good by one rule and bad by the other.
+        case contradiction
+    }
     package struct Outcome: Equatable, Sendable {
         package let tag: UInt64
-        package let matches: Bool
+        package let verdict: Verdict
     }
 
     private static let batch = 16
@@ -116,7 +125,8 @@ package final class HashPool: @unchecked Sendable {
     /// Waits, with the mutex held, until there is something worth hashing. False: the pool stops.
     private func gather() -> Bool {
         while !isStopping, head == tasks.count || isGathering { pthread_cond_wait(condition, mutex) }
-        guard !isStopping, gap < Self.closeness else { return !isStopping }
+        // A piece of v2 only fills the lanes with its own blocks.
+        guard !isStopping, gap < Self.closeness, tasks[head].version1 != nil else { return !isStopping }
         isGathering = true
         defer { isGathering = false }
         let until = Clock.monotonic() + Self.patience
@@ -142,6 +152,8 @@ package final class HashPool: @unchecked Sendable {
         var mine: [Task] = []
         mine.reserveCapacity(Self.batch)
         let digests = UnsafeMutablePointer<UInt8>.allocate(capacity: 20 * Self.batch)
+        var verdicts: [Verdict] = [], scratch: [UInt8] = []
+        verdicts.reserveCapacity(Self.batch)
         let pointers = UnsafeMutablePointer<UnsafePointer<UInt8>?>.allocate(capacity: Self.batch)
         defer {
             digests.deallocate()
@@ -155,11 +167,11 @@ package final class HashPool: @unchecked Sendable {
             }
             mine.removeAll(keepingCapacity: true)
             // The oldest decides the length; its equals are taken from behind, others keep their place.
-            let length = tasks[head].memory.count
+            let length = tasks[head].memory.count, hasVersion1 = tasks[head].version1 != nil
             var kept = head
             var at = head
             while at < tasks.count, mine.count < Self.batch, at - head < 4 * Self.batch {
-                if tasks[at].memory.count == length {
+                if tasks[at].memory.count == length, (tasks[at].version1 != nil) == hasVersion1 {
                     mine.append(tasks[at])
                     // Close the gap: what stands before it moves up by one.
                     var hole = at
@@ -182,15 +194,29 @@ package final class HashPool: @unchecked Sendable {
             pthread_mutex_unlock(mutex)
 
             for (i, task) in mine.enumerated() { pointers[i] = task.memory.baseAddress.map { $0.assumingMemoryBound(to: UInt8.self) } }
-            ccbt_sha1_many(pointers, length, mine.count, digests)
+            if hasVersion1 { ccbt_sha1_many(pointers, length, mine.count, digests) }
+            verdicts.removeAll(keepingCapacity: true)
+            for (i, task) in mine.enumerated() {
+                let first = task.version1.map { SHA1Digest(bytes: UnsafeRawBufferPointer(start: digests + 20 * i, count: 20)) == $0 }
+                let second = task.version2.map { Self.root(task.memory, $0, &scratch) == $0.root }
+                verdicts.append(first == nil || second == nil || first == second ? (first ?? second)! ? .good : .bad : .contradiction)
+            }
 
             pthread_mutex_lock(mutex)
-            for (i, task) in mine.enumerated() {
-                let digest = SHA1Digest(bytes: UnsafeRawBufferPointer(start: digests + 20 * i, count: 20))
-                outcomes.append(Outcome(tag: task.tag, matches: digest == task.expected))
-            }
+            for (i, task) in mine.enumerated() { outcomes.append(Outcome(tag: task.tag, verdict: verdicts[i])) }
             pthread_mutex_unlock(mutex)
             wake()
+        }
+    }
+
+    private static func root(_ memory: UnsafeRawBufferPointer, _ expected: ExpectedRoot, _ scratch: inout [UInt8]) -> SHA256Digest {
+        let room = 32 * (Int(PieceRoots.blocks(UInt64(expected.length))) + 1)
+        if scratch.count < room { scratch = [UInt8](repeating: 0, count: room) }
+        return withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { out in
+            ccbt_merkle_root(
+                memory.baseAddress!.assumingMemoryBound(to: UInt8.self), Int(expected.length), Int(expected.width), &scratch,
+                out.baseAddress!.assumingMemoryBound(to: UInt8.self))
+            return SHA256Digest(bytes: UnsafeRawBufferPointer(out))
         }
     }
 }

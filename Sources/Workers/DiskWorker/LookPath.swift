@@ -26,7 +26,7 @@ extension DiskEngine {
                 for i in layout.files.indices where looked.found.sizes[i] >= Int64(layout.files[i].length) { record.exists.insert(i) }
                 // A torrent that is whole on disk needs none until a recheck.
                 let isWhole = !scan && Bitfield(wire: spec.durable, count: layout.geometry.pieceCount)?.isFull ?? false
-                record.hashes = isWhole ? [] : looked.hashes
+                record.hashes = isWhole ? PieceHashes() : looked.hashes
                 handle(.opened(id, .success(looked.found)))
             }
         }
@@ -35,7 +35,7 @@ extension DiskEngine {
 
 private struct Looked: Sendable {
     let found: TorrentFound
-    let hashes: [UInt8]
+    let hashes: PieceHashes
 }
 
 private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ operations: FileOperations) throws(DiskFault) -> Looked {
@@ -84,7 +84,7 @@ private func nearestVolume(_ path: String, _ operations: FileOperations) throws(
     return try operations.status(".").device
 }
 
-private func found(_ layout: FileLayout, _ volume: UInt64, _ sizes: [Int64], _ scan: Scan?, _ hashes: [UInt8]) -> TorrentFound {
+private func found(_ layout: FileLayout, _ volume: UInt64, _ sizes: [Int64], _ scan: Scan?, _ hashes: PieceHashes) -> TorrentFound {
     guard let scan else { return TorrentFound(layout: layout, volume: volume, sizes: sizes) }
     return TorrentFound(layout: layout, volume: volume, sizes: sizes, withData: scan.withData, zeros: scan.zeros(sizes, hashes))
 }
@@ -128,7 +128,7 @@ private struct Scan {
     }
 
     /// Pieces without data that are zeros by their hash: a hole reads as zeros, if its files have their length.
-    func zeros(_ sizes: [Int64], _ hashes: [UInt8]) -> Bitfield {
+    func zeros(_ sizes: [Int64], _ hashes: PieceHashes) -> Bitfield {
         let geometry = layout.geometry
         var out = Bitfield(count: geometry.pieceCount), whole: [UInt8] = [], last: [UInt8] = []
         guard geometry.pieceCount > withData.setCount else { return out }
@@ -136,17 +136,39 @@ private struct Scan {
         for i in layout.files.indices where !layout.files[i].isPad && sizes[i] < Int64(layout.files[i].length) {
             for piece in layout.pieces(of: i) { lacking.insert(piece) }
         }
+        var zeroRoots: [ExpectedRoot: SHA256Digest] = [:]
         for piece in 0..<geometry.pieceCount where !withData[piece] && !lacking[piece] {
+            if var root = hashes.version2?.expected(piece) {
+                let expected = root.root
+                root.root = SHA256Digest()
+                // All whole pieces have one such root; files end at as many lengths as there are files.
+                if zeroRoots.count > 64 { zeroRoots.removeAll() }
+                if zeroRoots[root] == nil { zeroRoots[root] = zeroRoot(root) }
+                if zeroRoots[root] != expected { continue }
+                if hashes.version1.isEmpty {
+                    out.insert(piece)
+                    continue
+                }
+            }
+            if hashes.version1.isEmpty { continue }
             let isLast = piece == geometry.pieceCount - 1
             if isLast {
                 if last.isEmpty { last = zeroDigest(Int(geometry.length(of: PieceIndex(piece)))) }
             } else if whole.isEmpty {
                 whole = zeroDigest(Int(geometry.pieceLength))
             }
-            if hashes[piece * 20..<piece * 20 + 20].elementsEqual(isLast ? last : whole) { out.insert(piece) }
+            if hashes.version1[piece * 20..<piece * 20 + 20].elementsEqual(isLast ? last : whole) { out.insert(piece) }
         }
         return out
     }
+}
+
+/// The BEP 52 node over a piece of zeros.
+private func zeroRoot(_ piece: ExpectedRoot) -> SHA256Digest {
+    let zeros = [UInt8](repeating: 0, count: Int(piece.length)), blocks = Int(PieceRoots.blocks(UInt64(piece.length)))
+    var scratch = [UInt8](repeating: 0, count: 32 * (blocks + 1)), out = [UInt8](repeating: 0, count: 32)
+    ccbt_merkle_root(zeros, zeros.count, Int(piece.width), &scratch, &out)
+    return SHA256Digest(out)!
 }
 
 /// SHA-1 of `count` zeros.

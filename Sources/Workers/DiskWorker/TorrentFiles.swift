@@ -9,8 +9,8 @@ final class TorrentRecord {
     let id: TorrentID
     var spec: TorrentSpec
     var layout: FileLayout?
-    /// Content of `pieces`; dropped when the torrent is complete, read again from the metainfo when needed.
-    var hashes: [UInt8] = []
+    /// Dropped when the torrent is complete, read again from the metainfo when needed.
+    var hashes = PieceHashes()
     /// Files that stand there in full length, as found or made by us: they may not be made anew.
     var exists = Bitfield(count: 0)
     /// Files written since their last sync.
@@ -27,8 +27,8 @@ final class TorrentRecord {
     /// For messages.
     func name(_ file: Int) -> String { "\(spec.savePath)/\(path(file))" }
 
-    func expected(_ piece: Int) -> SHA1Digest {
-        hashes.withUnsafeBytes { SHA1Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[piece * 20..<piece * 20 + 20])) }
+    func task(_ piece: Int, _ memory: UnsafeRawBufferPointer, tag: UInt64) -> HashPool.Task {
+        HashPool.Task(memory: memory, version1: hashes.expected(piece), version2: hashes.version2?.expected(piece), tag: tag)
     }
 }
 
@@ -45,7 +45,7 @@ struct FileIdentity: Hashable, Sendable {
 let metainfoLimit: UInt64 = 64 << 20
 
 /// The stored .torrent as the disk needs it. Blocking.
-func loadMetainfo(_ path: String, _ operations: FileOperations) throws(DiskFault) -> (FileLayout, hashes: [UInt8]) {
+func loadMetainfo(_ path: String, _ operations: FileOperations) throws(DiskFault) -> (layout: FileLayout, hashes: PieceHashes) {
     let bytes: [UInt8]
     do throws(Errno) {
         let fd = try operations.open(path, O_RDONLY)
@@ -67,9 +67,8 @@ func loadMetainfo(_ path: String, _ operations: FileOperations) throws(DiskFault
     do throws(MetainfoError) { meta = try Metainfo(parsing: bytes) } catch {
         throw DiskFault(.badMetainfo, "metainfo \(path): \(error)")
     }
-    guard let range = meta.pieceHashes else {
-        throw DiskFault(.badMetainfo, "metainfo \(path): a torrent with v2 hashes only cannot be checked by SHA-1")
-    }
+    let isVersion2Only = meta.pieceHashes == nil
+    if isVersion2Only, !meta.hasAllPieceLayers { throw DiskFault(.badMetainfo, "metainfo \(path): its piece layers are missing") }
     var files: [LayoutFile] = []
     files.reserveCapacity(meta.files.count)
     for file in meta.files {
@@ -80,8 +79,8 @@ func loadMetainfo(_ path: String, _ operations: FileOperations) throws(DiskFault
                 isExecutable: file.attributes.contains(.executable),
                 linkTarget: link ? file.symlinkTarget?.joined(separator: "/") ?? "" : nil))
     }
-    guard let layout = FileLayout(files: files, pieceLength: meta.geometry.pieceLength), layout.geometry == meta.geometry,
-        range.count == layout.geometry.pieceCount * 20
+    guard let layout = FileLayout(files: files, pieceLength: meta.geometry.pieceLength, hasVirtualPads: isVersion2Only),
+        layout.geometry == meta.geometry, meta.pieceHashes.map({ $0.count == layout.geometry.pieceCount * 20 }) ?? true
     else { throw DiskFault(.badMetainfo, "metainfo \(path): its lengths do not agree") }
-    return (layout, Array(bytes[range]))
+    return (layout, PieceHashes(version1: meta.pieceHashes.map { Array(bytes[$0]) } ?? [], version2: PieceRoots(meta, bytes)))
 }

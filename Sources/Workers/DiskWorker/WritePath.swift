@@ -10,21 +10,24 @@ extension DiskEngine {
         guard let record = records[request.torrent], let memory = arenas.memory(request.run, byteCount: Int(request.length)), loadHashes(record) else {
             return handle(.written(job, DiskFault(.busy, "piece \(request.piece) of torrent \(request.torrent) cannot be hashed")))
         }
-        pool.submit(
-            HashPool.Task(
-                memory: UnsafeRawBufferPointer(memory), expected: record.expected(Int(request.piece)), tag: HashTag.store(job)))
+        pool.submit(record.task(Int(request.piece), UnsafeRawBufferPointer(memory), tag: HashTag.store(job)))
     }
 
     func hashEnded(_ outcome: HashPool.Outcome) {
         piecesHashed += 1
-        if !outcome.matches { piecesFailed += 1 }
+        if outcome.verdict != .good { piecesFailed += 1 }
         switch HashTag(outcome.tag) {
         case .store(let job):
             failPoints.hit(.pieceHashed)
-            handle(.hashed(job, matches: outcome.matches))
-        case .check(let slot, let piece): checkHashed(slot, piece, outcome.matches)
+            // No peer's fault: bytes that are right by one hash are what the torrent's maker hashed.
+            if outcome.verdict == .contradiction { return handle(.written(job, Self.contradiction)) }
+            handle(.hashed(job, matches: outcome.verdict == .good))
+        case .check(let slot, let piece): checkHashed(slot, piece, outcome.verdict)
         }
     }
+
+    static let contradiction = DiskFault(
+        .badMetainfo, "a piece is right by one of its hashes and wrong by the other: the torrent's v1 and v2 halves describe different data")
 
     func write(_ job: JobID, _ request: StoreRequest) {
         guard let record = records[request.torrent], let layout = record.layout,

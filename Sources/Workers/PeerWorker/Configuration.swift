@@ -15,6 +15,12 @@ extension SwarmConfiguration {
                 ccbt_sha1(bytes.baseAddress, bytes.count, &out)
                 return SHA1Digest(out)!
             })
+        sha256 = { bytes in
+            withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { out in
+                ccbt_sha256(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, out.bindMemory(to: UInt8.self).baseAddress!)
+                return SHA256Digest(bytes: UnsafeRawBufferPointer(out))
+            }
+        }
         func seconds(_ key: String) -> TimeSpan { settings.seconds(key) }
         maxGlobalPeers = settings.int("network.max_global_peers")
         maxPeersPerTorrent = settings.int("network.max_peers_per_torrent")

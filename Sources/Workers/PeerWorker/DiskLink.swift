@@ -71,7 +71,8 @@ extension PeerShell {
         buffers.unverify(first)
         if torrents[torrent] == nil { buffers.discard(first) }
         hasRoomAgain = true
-        swarm.pieceFailed(torrent, piece, StoreFailure(rawValue: m.reason) ?? .ioError, now: now, into: &effects)
+        let proof = m.blocks > 0 ? BlockProof(root: m.fileRoot, hash: m.pieceHash, firstBlock: m.firstBlock, width: m.blocks) : nil
+        swarm.pieceFailed(torrent, piece, StoreFailure(rawValue: m.reason) ?? .ioError, proof: proof, now: now, into: &effects)
         wakeReadWaiters()
     }
 
@@ -152,6 +153,8 @@ extension PeerShell {
         case .pieceWritten: pieceWritten(try frame.decode(), now: now)
         case .pieceFailed: pieceFailed(try frame.decode(), now: now)
         case .readDone: readDone(try frame.decode(), now: now)
+        case .torrentTails: tailsTold(try frame.decode())
+        case .hashesFound: hashesFound(try frame.decode(), correlation: frame.correlation, now: now)
         default: break
         }
         act(now: now)
@@ -185,6 +188,7 @@ extension PeerShell {
             return
         }
         guard let have = Bitfield(wire: m.have, count: geometry.pieceCount) else { return }
+        applyTails(torrent)
         torrents[torrent]?.ready()
         swarm.diskReady(torrent, have: have, now: now, into: &effects)
         adoptLeftOvers(torrent, have: have, now: now)

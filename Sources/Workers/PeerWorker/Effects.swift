@@ -51,6 +51,11 @@ extension PeerShell {
             if let session = kit.edge(.session) {
                 kit.send(MetadataBlockWanted(torrent: torrent.rawValue, block: block), to: session, correlation: peer.packed)
             }
+        case .layersFound(let torrent, let payload): sendLayers(torrent, effects.payload(payload))
+        case .layersMissing(let torrent): sendLayers(torrent, [])
+        case .hashesWanted(let torrent, let peer, let payload): askHashes(torrent, peer, effects.payload(payload), now: now)
+        case .checkBlocks(let torrent, let piece, let first, let length, let payload):
+            checkBlocks(torrent, piece, first, length: length, effects.payload(payload), now: now)
         case .morePeersWanted(let torrent):
             if let session = kit.edge(.session) { kit.send(MorePeersWanted(torrent: torrent.rawValue), to: session) }
         case .banned(let endpoint, let why, let time):
@@ -67,7 +72,8 @@ extension PeerShell {
 
     private func encode(_ message: OutgoingMessage, to link: Link) {
         switch message {
-        case .handshake(let infoHash): Handshake(infoHash: infoHash, peerID: configuration.peerID).encode(into: &link.outbox)
+        case .handshake(let infoHash):
+            Handshake(infoHash: infoHash, peerID: configuration.peerID, reserved: swarm.reservedBits(for: infoHash)).encode(into: &link.outbox)
         case .keepAlive: link.outbox.keepAlive()
         case .choke: link.outbox.bare(MessageID.choke)
         case .unchoke: link.outbox.bare(MessageID.unchoke)
@@ -81,6 +87,7 @@ extension PeerShell {
         case .cancel(let piece, let begin, let length): link.outbox.block(MessageID.cancel, piece: piece.rawValue, begin: begin, length: length)
         case .reject(let piece, let begin, let length): link.outbox.block(MessageID.reject, piece: piece, begin: begin, length: length)
         case .allowedFast(let piece): link.outbox.piece(MessageID.allowedFast, piece.rawValue)
+        case .encoded(let payload): link.outbox.bytes(effects.payload(payload))
         case .extended(let id, let payload): link.outbox.extended(id, effects.payload(payload))
         }
     }

@@ -129,8 +129,15 @@ extension PeerShell {
     private func locate(_ item: ServeQueue.Item) -> Located {
         guard let table = torrents[item.torrent], table.isReadable, let geometry = table.geometry else { return .gone }
         guard item.length <= UInt32(buffers.chunkSlots) * PieceGeometry.blockLength,
-            UInt64(item.begin) + UInt64(item.length) <= UInt64(geometry.length(of: item.piece))
+            UInt64(item.begin) + UInt64(item.length) <= UInt64(geometry.servedLength(of: item.piece)), item.begin < geometry.length(of: item.piece)
         else { return .gone }
+        let real = min(item.length, geometry.length(of: item.piece) - item.begin)
+        if real < item.length {
+            // Zeros behind the end of a file, for who asks for them.
+            guard case .found(let data) = part(item, from: item.begin, count: real) else { return .loading }
+            guard data.count == Int(real) else { return .gone }
+            return .ready(data, BlockPart(run: data.run, memory: zeros, count: Int(item.length - real)))
+        }
         guard case .found(let first) = part(item, from: item.begin, count: item.length) else { return .loading }
         if first.count == Int(item.length) { return .ready(first, nil) }
         let from = item.begin + UInt32(first.count), rest = item.length - UInt32(first.count)

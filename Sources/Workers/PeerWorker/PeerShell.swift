@@ -53,6 +53,8 @@ package final class PeerShell: WorkerShell {
     var readWaiters: [UInt32] = []
     /// Payload that nobody wants is received here.
     let bin: UnsafeMutableRawPointer
+    /// One block of what lies between files.
+    let zeros: UnsafeMutableRawPointer
 
     // Disk
     var torrents: [TorrentID: TorrentRow] = [:]
@@ -64,6 +66,10 @@ package final class PeerShell: WorkerShell {
     var leftOvers: [(first: SlotIndex, entry: BlockArena.Entry)] = []
     /// What disk workers said of torrents that the session has not named yet: no more than there are torrents.
     var earlyReady: [TorrentID: TorrentReady] = [:]
+    /// Told before a v2-only torrent is ready, and taken then.
+    var tails: [TorrentID: (pieces: [UInt32], lengths: [UInt32])] = [:]
+    /// Files whose piece layers the session is naming, until the last part.
+    var wantedLayers: [TorrentID: [LayerFile]] = [:]
 
     // Session
     var replayed: Set<TorrentID> = []
@@ -117,6 +123,8 @@ package final class PeerShell: WorkerShell {
         handedDevice = [UInt16](repeating: 0, count: slots)
         reads = [PendingRead?](repeating: nil, count: slots)
         bin = .allocate(byteCount: WireLimit.piece, alignment: 4096)
+        zeros = .allocate(byteCount: Int(PieceGeometry.blockLength), alignment: 4096)
+        zeros.initializeMemory(as: UInt8.self, repeating: 0, count: Int(PieceGeometry.blockLength))
         // The start of a SHA-1 tells blocks apart whoever chose them.
         swarm.blockDigest = { [unowned self] slot, length in
             var out: (UInt64, UInt64, UInt64) = (0, 0, 0)
@@ -124,7 +132,10 @@ package final class PeerShell: WorkerShell {
             return out.0
         }
     }
-    deinit { bin.deallocate() }
+    deinit {
+        bin.deallocate()
+        zeros.deallocate()
+    }
 
     package var progress: UInt64 { completions }
 

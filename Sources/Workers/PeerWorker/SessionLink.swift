@@ -18,7 +18,9 @@ extension PeerShell {
         case .peersFound:
             let m = try frame.decode(PeersFound.self)
             swarm.peersFound(
-                TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, now: now, into: &effects)
+                TorrentID(rawValue: m.torrent), origin: PeerOrigin(rawValue: m.source) ?? .manual, m.endpoints, isVersion2: m.isVersion2 != 0, now: now,
+                into: &effects)
+        case .layersWanted: layersWanted(try frame.decode(), now: now)
         case .peerLimits: swarm.setLimits(RateLimits(try frame.decode(PeerLimits.self)), now: now, into: &effects)
         case .peerWebSeeds:
             let m = try frame.decode(PeerWebSeeds.self)
@@ -51,9 +53,9 @@ extension PeerShell {
     private func addTorrent(_ m: PeerTorrentAdd, now: Instant) {
         let id = TorrentID(rawValue: m.torrent)
         let flags = TorrentFlags(rawValue: m.flags)
-        let geometry = flags.contains(.hasMetadata) ? PieceGeometry(totalLength: m.totalLength, pieceLength: m.pieceLength) : nil
+        let geometry = flags.contains(.hasMetadata) ? geometry(m) : nil
         replayed.insert(id)
-        if let known = torrents[id], known.geometry == geometry {
+        if let known = torrents[id], known.geometry != nil, known.geometry?.pieceCount == geometry?.pieceCount {
             return swarm.setTraits(id, TorrentTraits(flags), now: now, into: &effects)
         }
         if torrents[id] == nil { torrentOrder.append(id) }
@@ -75,6 +77,8 @@ extension PeerShell {
         removed.infoHashes.forEach { swarmKeys.remove($0) }
         torrentOrder.removeAll { $0 == id }
         removeWebSeeds(id)
+        tails[id] = nil
+        wantedLayers[id] = nil
         swarm.removeTorrent(id, now: now, into: &effects)
         buffers.forget(torrent: id)
         leftOvers.removeAll { first, entry in

@@ -59,17 +59,18 @@ extension SessionShell {
             let note = TorrentReading.Note(savePath: save, addedAt: now, isPaused: p.paused ?? false, isSequential: p.sequential ?? false)
             do throws(TorrentReading.Refused) {
                 let reading = try TorrentReading([UInt8](data), note: note)
+                if let link = reading.magnetForLayers {
+                    // BEP 52 calls it invalid without its piece layers; peers have them, as they have a magnet's.
+                    return Parsed(new: new(MagnetReading.facts(link), peers), content: .magnet(link.link, savePath: save))
+                }
                 return Parsed(new: new(reading.facts, peers), content: .torrent(reading.stored))
             } catch { throw ControlError(.invalidParameters, "not a usable torrent: \(error)") }
         case (nil, let link?):
             let magnet: Magnet
             do throws(MagnetError) { magnet = try Magnet(parsing: link) } catch { throw ControlError(.invalidParameters, error.description) }
-            guard let v1 = magnet.infoHashV1 else {
-                throw ControlError(.invalidParameters, "a v2-only magnet: this build transfers v1 and hybrid torrents")
-            }
             // x.pe with a host name would need a resolver here; trackers find such peers.
             let named = magnet.peers.compactMap(\.endpoint).filter(\.isDialable)
-            return Parsed(new: new(MagnetReading.facts(magnet, v1), peers + named), content: .magnet(magnet.link, savePath: save))
+            return Parsed(new: new(MagnetReading.facts(magnet), peers + named), content: .magnet(magnet.link, savePath: save))
         default: throw ControlError(.invalidParameters, "exactly one of torrent and magnet must be given")
         }
     }

@@ -60,12 +60,12 @@ enum CatalogOpening {
 /// What a magnet says, as far as this build uses it.
 enum MagnetReading {
     static func facts(_ uri: String) -> TorrentFacts? {
-        guard let magnet = try? Magnet(parsing: uri), let v1 = magnet.infoHashV1 else { return nil }
-        return facts(magnet, v1)
+        (try? Magnet(parsing: uri)).map { facts($0) }
     }
-    static func facts(_ magnet: Magnet, _ v1: InfoHash) -> TorrentFacts {
+    static func facts(_ magnet: Magnet) -> TorrentFacts {
         TorrentFacts(
-            infoHash: v1, infoHashV2: magnet.infoHashV2 ?? SHA256Digest(), hasV1: true, name: Text.printable(magnet.name ?? v1.hex, limit: 240),
+            infoHash: magnet.infoHash, infoHashV2: magnet.infoHashV2 ?? SHA256Digest(), hasV1: magnet.infoHashV1 != nil,
+            name: Text.printable(magnet.name ?? magnet.infoHash.hex, limit: 240),
             trackers: TorrentReading.trackers(magnet.trackers.map { [$0] }))
     }
 }

@@ -13,6 +13,8 @@ struct Addition {
 /// A magnet's metadata on its way there.
 struct StoredMetadata: Sendable {
     let hash: InfoHash
+    /// What the magnet link was kept under: another hash, when it named the v2 one of a hybrid torrent.
+    let magnet: InfoHash
     let stored: [UInt8]
 }
 
@@ -28,7 +30,7 @@ extension SessionShell {
             writes.append((addition.hash, addition.content))
         }
         for id in batch.metadata { if let m = metadata[id.rawValue] { writes.append((m.hash, .torrent(m.stored))) } }
-        let magnetsDone = batch.metadata.compactMap { metadata[$0.rawValue]?.hash }
+        let magnetsDone = batch.metadata.compactMap { metadata[$0.rawValue]?.magnet }
         let unwanted = takeGarbage(), rewrites = takeNotes()
         let store = self.store, files = self.files
         pool({ [writes] () -> CommitOutcome in
@@ -108,6 +110,7 @@ extension SessionShell {
 
     func removed(_ id: TorrentID, _ hash: InfoHash) {
         assemblies[id.rawValue] = nil
+        layers[id.rawValue] = nil
         tellWatchersRemoved(id, hash)
         apiRemoved(id)
         for token in moveWaiters.removeValue(forKey: id.rawValue) ?? [] {

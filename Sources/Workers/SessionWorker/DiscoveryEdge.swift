@@ -12,7 +12,7 @@ extension SessionShell {
         case .discoveryPeers:
             let m: DiscoveryPeers = try frame.decode()
             guard let source = FoundSource(rawValue: m.source) else { throw .badValue(field: "peer source", value: UInt64(m.source)) }
-            feed(.peersFound(TorrentID(rawValue: m.torrent), source, m.endpoints))
+            feed(.peersFound(TorrentID(rawValue: m.torrent), source, m.endpoints, isVersion2: m.isVersion2 != 0))
         case .trackerStatus:
             let m: TrackerStatus = try frame.decode()
             feed(

@@ -7,7 +7,7 @@ import Primitives
 import WorkerKit
 
 /// Metadata of a magnet as it comes in (BEP 9), in order, hash checked by the shard.
-struct MetadataAssembly {
+struct MetadataAssembly: Sendable {
     /// Larger sets are refused by the shards; this bounds what a broken one could make us hold.
     static let limit = 32 << 20
     var bytes: [UInt8] = []
@@ -25,6 +25,7 @@ extension SessionShell {
             let m: MetadataBlockWanted = try frame.decode()
             serveMetadata(m, edge, correlation: frame.correlation)
         case .metadataFound: try metadataFound(frame.decode())
+        case .layersFound: try layersFound(frame.decode())
         case .peerList:
             let m: PeerList = try frame.decode()
             answerPeers(token: frame.correlation, m)
@@ -109,10 +110,9 @@ extension SessionShell {
             return Result { () throws(TorrentReading.Refused) in try TorrentReading(info: info, trackers: record.facts.trackers, webSeeds: webSeeds, note: note) }
         }) { [self] result in
             switch result {
-            case .success(let reading) where reading.facts.infoHash == record.facts.infoHash:
-                guard core.row(id) != nil else { return }
-                metadata[id.rawValue] = StoredMetadata(hash: record.facts.infoHash, stored: reading.stored)
-                feed(.command(token: 0, .metadata(id, reading.facts)))
+            case .success(let reading) where reading.facts.isNamed(as: record.facts):
+                guard let row = core.row(id), !row.record.facts.hasMetadata else { return }
+                if reading.missingLayers.isEmpty { store(id, reading) } else { wantLayers(id, row, reading, info: info) }
             case .success: log.error("\(record.facts.infoHash): metadata with another hash came from a peer shard")
             case .failure(let why): feed(.unusable(id, "the metadata cannot be used: \(why)"))
             }

@@ -251,12 +251,13 @@ extension SessionShell {
         } else if hash.utf8.count == 64, let digest = SHA256Digest(hex: hash) {
             found = core.find(digest.truncated)
         } else {
-            guard (6..<40).contains(hash.utf8.count), hash.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 || $0 >= 97 && $0 <= 102 }) else {
+            guard (6..<64).contains(hash.utf8.count), hash.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 || $0 >= 97 && $0 <= 102 }) else {
                 throw ControlError(.invalidParameters, "a hash is 40 or 64 hexadecimal digits, or at least the first 6")
             }
             var several = false
             core.forEach { row in
-                guard row.record.facts.infoHash.hex.hasPrefix(hash) else { return }
+                let facts = row.record.facts
+                guard facts.infoHash.hex.hasPrefix(hash) || !facts.infoHashV2.isZero && facts.infoHashV2.hex.hasPrefix(hash) else { return }
                 if found != nil { several = true }
                 found = row.record.id
             }

@@ -47,6 +47,7 @@ package final class SessionShell: WorkerShell {
     var additions: [UInt64: Addition] = [:]
     var metadata: [UInt32: StoredMetadata] = [:]
     var assemblies: [UInt32: MetadataAssembly] = [:]
+    var layers: [UInt32: PendingLayers] = [:]
     var moveWaiters: [UInt32: [UInt64]] = [:]
     var removeWaiters: [UInt32: [UInt64]] = [:]
     var garbage: [InfoHash] = []
@@ -327,8 +328,8 @@ package final class SessionShell: WorkerShell {
                 case .peerAdd(let entry): sendPeerAdd(entry)
                 case .peerRemove(let shard, let id): sendPeer(shard, PeerTorrentRemove(torrent: id.rawValue))
                 case .peerFlags(let shard, let id, let flags): sendPeer(shard, PeerTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
-                case .peersFound(let shard, let id, let source, let peers):
-                    sendPeer(shard, PeersFound(torrent: id.rawValue, source: source.rawValue, endpoints: peers))
+                case .peersFound(let shard, let id, let source, let peers, let isVersion2):
+                    sendPeer(shard, PeersFound(torrent: id.rawValue, source: source.rawValue, endpoints: peers, isVersion2: isVersion2 ? 1 : 0))
                 case .peerLimits(let shard, let id, let limits, let group): sendTorrentLimits(shard, id, limits, group: group)
                 case .peerReplayEnd(let shard): sendPeer(shard, PeerReplayEnd())
                 case .diskAdd(let entry): sendDiskAdd(entry)

@@ -1,5 +1,6 @@
 import Bencode
 import Catalog
+import IPC
 import Metainfo
 import Primitives
 
@@ -9,6 +10,10 @@ package struct TorrentReading: Sendable {
     /// The file as stored: the original with a note behind its other keys. The info dictionary, and so the hash, is
     /// untouched.
     package let stored: [UInt8]
+    /// Files of more than one piece whose piece layer the torrent has not (BEP 52); each root once.
+    let missingLayers: [WantedLayer]
+    /// How to come by the layers of a torrent that cannot do without them: as a magnet link comes by all of it.
+    let magnetForLayers: Magnet?
 
     package struct Refused: Error, CustomStringConvertible, Sendable {
         package let description: String
@@ -36,22 +41,59 @@ package struct TorrentReading: Sendable {
     /// `bytes` within the bounds of ``Metainfo``.
     package init(_ bytes: [UInt8], note: Note) throws(Refused) {
         stored = try Self.annotate(bytes, note)
-        facts = try Self.facts(stored)
+        let m = try Self.parse(stored)
+        facts = try Self.facts(m)
+        missingLayers = Self.missingLayers(m, stored)
+        magnetForLayers = m.infoHashV1 == nil && !missingLayers.isEmpty ? Self.magnet(m) : nil
+    }
+
+    private static func missingLayers(_ m: Metainfo, _ bytes: [UInt8]) -> [WantedLayer] {
+        guard m.infoHashV2 != nil, !m.hasAllPieceLayers else { return [] }
+        let pieceLength = UInt64(m.geometry.pieceLength)
+        var seen: Set<SHA256Digest> = [], out: [WantedLayer] = []
+        for file in m.files where file.length > pieceLength && file.pieceLayerOffset == nil {
+            guard let at = file.piecesRootOffset, let root = SHA256Digest(bytes[at..<at + 32]), seen.insert(root).inserted else { continue }
+            out.append(WantedLayer(root: root, pieces: UInt32((file.length + pieceLength - 1) / pieceLength)))
+        }
+        return out
+    }
+    private static func magnet(_ m: Metainfo) -> Magnet {
+        var magnet = Magnet(infoHashV1: m.infoHashV1, infoHashV2: m.infoHashV2)
+        magnet.name = m.name
+        magnet.trackers = m.trackers.flatMap { $0 }
+        magnet.webSeeds = m.webSeeds
+        return magnet
     }
 
     /// A magnet's metadata (hash already right) made into a .torrent.
-    package init(info: [UInt8], trackers: [[String]], webSeeds: [String] = [], note: Note) throws(Refused) {
-        try self.init(info.withUnsafeBytes { StoredTorrent.make(info: $0, trackers: trackers, webSeeds: webSeeds) }, note: note)
+    /// `layers`: for each of `roots` its piece layer, proven.
+    package init(
+        info: [UInt8], trackers: [[String]], webSeeds: [String] = [], layers: [(root: SHA256Digest, hashes: ArraySlice<UInt8>)] = [], note: Note
+    ) throws(Refused) {
+        var pieceLayers: [UInt8]?
+        if !layers.isEmpty {
+            var w = BencodeWriter()
+            w.beginDictionary()
+            for layer in layers.sorted(by: { $0.root.bytes.lexicographicallyPrecedes($1.root.bytes) }) {
+                w.key(layer.root.bytes)
+                w.string(Array(layer.hashes))
+            }
+            w.end()
+            pieceLayers = w.array
+        }
+        try self.init(info.withUnsafeBytes { StoredTorrent.make(info: $0, trackers: trackers, webSeeds: webSeeds, pieceLayers: pieceLayers) }, note: note)
     }
 
-    package static func facts(_ stored: [UInt8]) throws(Refused) -> TorrentFacts {
-        let m: Metainfo
-        do { m = try Metainfo(parsing: stored) } catch { throw Refused(description: "\(error)") }
+    package static func facts(_ stored: [UInt8]) throws(Refused) -> TorrentFacts { try facts(parse(stored)) }
+    private static func parse(_ stored: [UInt8]) throws(Refused) -> Metainfo {
+        do { return try Metainfo(parsing: stored) } catch { throw Refused(description: "\(error)") }
+    }
+    private static func facts(_ m: Metainfo) throws(Refused) -> TorrentFacts {
         guard m.geometry.pieceCount <= mostPieces else { throw Refused(description: "more than \(mostPieces) pieces") }
-        guard let v1 = m.infoHashV1 else { throw Refused(description: "a v2-only torrent: this build transfers v1 and hybrid torrents") }
+        // The gaps between the files of a v2-only torrent are no bytes of it; the pad files of other torrents are.
         return TorrentFacts(
-            infoHash: v1, infoHashV2: m.infoHashV2 ?? SHA256Digest(), hasV1: true, name: m.name, rootName: rootName(m),
-            totalLength: m.geometry.totalLength, pieceLength: m.geometry.pieceLength, pieceCount: UInt32(m.geometry.pieceCount),
+            infoHash: m.infoHash, infoHashV2: m.infoHashV2 ?? SHA256Digest(), hasV1: m.infoHashV1 != nil, name: m.name, rootName: rootName(m),
+            totalLength: m.infoHashV1 == nil ? m.contentLength : m.geometry.totalLength, pieceLength: m.geometry.pieceLength, pieceCount: UInt32(m.geometry.pieceCount),
             fileCount: UInt32(m.files.lazy.filter { !$0.isPad }.count), isPrivate: m.isPrivate, metadataOffset: UInt32(m.infoRange.lowerBound),
             metadataLength: UInt32(m.infoRange.count), trackers: trackers(m.trackers))
     }

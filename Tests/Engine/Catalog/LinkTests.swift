@@ -166,7 +166,7 @@ import Testing
         let open = f.add(Fixture.facts(1)), closed = f.add(Fixture.facts(2, isPrivate: true)), paused = f.add(Fixture.facts(3), paused: true)
         let some = (1...2500).map { Endpoint(ipv4: 0x0100_0000 + UInt32($0), port: 1) }
         func count(_ effects: [CatalogEffect]) -> Int {
-            effects.reduce(0) { if case .peersFound(_, _, _, let e) = $1 { $0 + e.count } else { $0 } }
+            effects.reduce(0) { if case .peersFound(_, _, _, let e, _) = $1 { $0 + e.count } else { $0 } }
         }
         #expect(count(f.send(.peersFound(open, .tracker, some))) == 2000)
         #expect(count(f.send(.peersFound(closed, .pex, some))) == 0)

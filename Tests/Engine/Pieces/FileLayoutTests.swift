@@ -40,6 +40,27 @@ import Testing
         }
     }
 
+    /// BEP 52: each file begins a piece, and nothing of the gap behind it is read, written or counted.
+    @Test func virtualPadsBelongToNoPiece() throws {
+        let files = [
+            LayoutFile(path: "a", length: 20_000), LayoutFile(path: "", length: 12_768, isPad: true), LayoutFile(path: "empty", length: 0),
+            LayoutFile(path: "b", length: 100_000), LayoutFile(path: "", length: 31_072, isPad: true), LayoutFile(path: "c", length: 5),
+        ]
+        let layout = try #require(FileLayout(files: files, pieceLength: 32768, hasVirtualPads: true))
+        #expect(layout.geometry.pieceCount == 6)
+        var bytes = [UInt64](repeating: 0, count: files.count)
+        for p in 0..<6 {
+            for e in layout.extents(of: PieceIndex(p)) {
+                #expect(!e.isPad)
+                bytes[e.file.int] += UInt64(e.length)
+            }
+        }
+        #expect(bytes == [20_000, 0, 0, 100_000, 0, 5])
+        #expect(layout.geometry.byteCount(of: Bitfield(full: 6)) == layout.storedLength)
+        // A file in the middle of a piece has no place there.
+        #expect(FileLayout(files: [files[0], files[3]], pieceLength: 32768, hasVirtualPads: true) == nil)
+    }
+
     @Test func partsOfPiecesAgreeWithWholeOnes() {
         var random = SeededRandom(seed: 12)
         for _ in 0..<300 {

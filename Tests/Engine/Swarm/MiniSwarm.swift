@@ -59,6 +59,11 @@ final class MiniSwarm {
         var badPieces = 0
         var metadata: [UInt8] = []
         var foundMetadata: [UInt8]?
+        var foundLayers: [UInt8]?
+        /// In place of the disk worker, for hash requests; empty: it has none.
+        var answerHashes: (HashRequest) -> [UInt8] = { _ in [] }
+        /// What the disk worker says of a bad piece.
+        var proof: (PieceIndex) -> BlockProof? = { _ in nil }
         var storeFailures: [StoreFailure] = []
         var bans: [(Endpoint, Violation)] = []
 
@@ -82,6 +87,7 @@ final class MiniSwarm {
     let geometry: PieceGeometry
     let torrent = TorrentID(rawValue: 7)
     var infoHash = InfoHash(bytes20: 0xAB)
+    var infoHashV2: SHA256Digest?
     var latency = TimeSpan.milliseconds(20)
     /// Announce receives, and overwrite slots under them with garbage at any moment, as a kernel may.
     var armsReceives = true
@@ -115,7 +121,7 @@ final class MiniSwarm {
         swarm.blockDigest = { [unowned node] slot, _ in node.slots[slot.int] }
         nodes.append(node)
         swarm.addTorrent(
-            TorrentSpec(id: torrent, infoHash: infoHash, geometry: knowsMetadata ? geometry : nil, metadataLength: metadata.count), now: now,
+            TorrentSpec(id: torrent, infoHash: infoHash, infoHashV2: infoHashV2, geometry: knowsMetadata ? geometry : nil, metadataLength: metadata.count), now: now,
             into: &node.effects)
         if let pieces {
             node.have = pieces
@@ -221,7 +227,7 @@ final class MiniSwarm {
             if failure == .hashMismatch { node.badPieces += 1 }
             precondition(node.openRuns[first] != nil)
             if failure != .hashMismatch { node.openRuns[first] = nil }
-            node.swarm.pieceFailed(t, piece, failure, now: now, into: &node.effects)
+            node.swarm.pieceFailed(t, piece, failure, proof: failure == .hashMismatch ? node.proof(piece) : nil, now: now, into: &node.effects)
             drain(n)
         }
     }
@@ -375,7 +381,8 @@ final class MiniSwarm {
             schedule(.milliseconds(3), .closed(node: n, p))
         case .disarm(let p): disarm(n, p)
         case .bufferOpened(_, let piece, let first, let count, _):
-            precondition(node.openRuns[first] == nil)
+            // A bad piece that is kept for its good blocks is entered again.
+            precondition(node.openRuns[first] == nil || node.openRuns[first] == count)
             node.openRuns[first] = count
             precondition(count == geometry.slotCount(of: piece))
         case .bufferKept(_, let piece, let first, let count, _):
@@ -402,7 +409,15 @@ final class MiniSwarm {
             node.swarm.metadataBlock(
                 p, torrent: t, block: block, bytes: Array(node.metadata[at..<min(at + 16384, node.metadata.count)]), now: now, into: &node.effects)
         case .banned(let endpoint, let why, _): node.bans.append((endpoint, why))
-        case .morePeersWanted, .externalAddress: break
+        case .layersFound(_, let payload): node.foundLayers = batch.payload(payload)
+        case .hashesWanted(_, let p, let payload):
+            let request = batch.payload(payload).withUnsafeBytes { HashRequest(decoding: $0) }!
+            node.swarm.hashesServed(p, request, hashes: node.answerHashes(request), now: now, into: &node.effects)
+        case .checkBlocks(let t, let piece, let first, _, _):
+            var good = Bitfield(count: geometry.slotCount(of: piece))
+            for block in 0..<good.count where node.slots[first.int + block] == Self.tag(piece.rawValue, UInt32(block) * 16384) { good.insert(block) }
+            node.swarm.blocksChecked(t, piece, good: good, now: now, into: &node.effects)
+        case .morePeersWanted, .externalAddress, .layersMissing: break
         }
     }
 
@@ -411,7 +426,7 @@ final class MiniSwarm {
         guard let (link, end) = node.linkOf[p] else { return }
         var out: PeerMessage, payload: [UInt8] = []
         switch message {
-        case .handshake(let hash): return deliver(link, 1 - end, .handshake(Handshake(infoHash: hash, peerID: node.peerID)), bytes: 68)
+        case .handshake(let hash): return deliver(link, 1 - end, .handshake(Handshake(infoHash: hash, peerID: node.peerID, reserved: node.swarm.reservedBits(for: hash))), bytes: 68)
         case .keepAlive: out = .keepAlive
         case .choke: out = .choke
         case .unchoke: out = .unchoke
@@ -432,6 +447,10 @@ final class MiniSwarm {
         case .extended(let id, let index):
             payload = batch.payload(index)
             out = .extended(id: id, PayloadRange(offset: 0, count: payload.count))
+        case .encoded(let index):
+            payload = batch.payload(index)
+            guard case .message(let message, _)? = payload.withUnsafeBytes({ try? MessageParser().next($0, at: 0) }) else { preconditionFailure("no message") }
+            out = message
         }
         deliver(link, 1 - end, .message(out, payload), bytes: 17)
     }

@@ -8,7 +8,7 @@ package enum SimMark: String, CaseIterable, Sendable {
     case paused, removed, removedWithData, rechecked, limited, seedLeft
     // What the programs did about them.
     case hashMismatch, claimSent, storeSentAgain, readSentAgain, partialPieceAdopted, wholePieceAdopted, leftOverDropped
-    case undurable, peerBanned
+    case undurable, peerBanned, badBlocksNamed
 }
 
 /// Counts by ``SimMark``.

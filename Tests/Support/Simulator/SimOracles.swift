@@ -13,7 +13,7 @@ extension SimWorld {
 
     func bytes(of piece: UInt32) -> ArraySlice<UInt8> {
         let at = Int(piece) * Int(geometry.pieceLength)
-        return content[at..<min(at + Int(geometry.pieceLength), content.count)]
+        return content[at..<at + Int(geometry.length(of: PieceIndex(rawValue: piece)))]
     }
     func holds(_ n: Int, _ piece: Int) -> Bool {
         let range = bytes(of: UInt32(piece))

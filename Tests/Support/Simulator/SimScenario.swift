@@ -6,6 +6,7 @@ package struct SimScenario: Sendable {
     package var nodes = 4
     package var pieceLength: UInt32 = 32768
     package var totalLength: UInt64 = 1 << 20
+    package var kind = SimTorrentKind.v1
     /// One way, smallest and largest.
     package var delay = (TimeSpan.milliseconds(1), TimeSpan.milliseconds(40))
     /// Payload that a node sends in a second.
@@ -79,6 +80,11 @@ package struct SimScenario: Sendable {
         rechecks = r.chance(0.15) ? 1 : 0
         removals = r.chance(0.2) ? 1 : 0
         seedLeaves = nodes > 2 && r.chance(0.2)
+        // A stream of its own: the other draws of a seed stay what they were.
+        var k = SeededRandom(seed: seed ^ 0x52)
+        kind = [.v1, .v1, .v2, .hybrid][k.below(4)]
+        // BEP 52: a power of two.
+        if kind != .v1, pieceLength.nonzeroBitCount > 1 { pieceLength = 32768 }
         if seedLeaves {
             // Then the only copy may be one that can lose pieces to read errors, or its user.
             readFault = 0

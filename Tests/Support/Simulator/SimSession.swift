@@ -12,7 +12,7 @@ extension SimWorld {
         case .peerAdd(let entry): toShard(n, peer) { $0.add(entry) }
         case .peerRemove(_, let id): toShard(n, peer) { $0.remove(id) }
         case .peerFlags(_, let id, let flags): toShard(n, peer) { $0.flags(id, flags) }
-        case .peersFound(_, let id, _, let endpoints): toShard(n, peer) { $0.found(id, endpoints) }
+        case .peersFound(_, let id, _, let endpoints, let isVersion2): toShard(n, peer) { $0.found(id, endpoints, isVersion2) }
         case .peerLimits(_, let id, let limits, _): toShard(n, peer) { $0.limit(id, limits) }
         case .peerReplayEnd:
             toShard(n, peer) { shard in

@@ -59,7 +59,8 @@ extension SimShard {
             if why == .hashMismatch { world.mark(.hashMismatch) }
             buffers.unverify(r.run.first)
             if !isKnown(r.torrent) { buffers.discard(r.run.first) }
-            swarm.pieceFailed(r.torrent, PieceIndex(rawValue: r.piece), .init(rawValue: why.rawValue)!, now: now, into: &effects)
+            let proof = why == .hashMismatch ? world.proof(r.piece) : nil
+            swarm.pieceFailed(r.torrent, PieceIndex(rawValue: r.piece), .init(rawValue: why.rawValue)!, proof: proof, now: now, into: &effects)
         case .readDone(let r, let status):
             guard reads[r.run.first.int] == r else { return }
             reads[r.run.first.int] = nil
@@ -72,6 +73,7 @@ extension SimShard {
     func ready(_ id: TorrentID, _ have: Bitfield) {
         setReadable(id, true)
         doubted.remove(id)
+        if let tails = world.geometry.fileTails { swarm.setFileTails(id, tails) }
         swarm.diskReady(id, have: have, now: now, into: &effects)
         adoptLeftOvers(id, have)
     }

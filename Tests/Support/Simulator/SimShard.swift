@@ -60,6 +60,7 @@ package final class SimShard {
         var random = SeededRandom(seed: world.random.next())
         var configuration = SwarmConfiguration(
             peerID: SwarmConfiguration.makePeerID(random: &random), listenPort: 6881, sha1: SimShard.digest)
+        configuration.sha256 = SimWorld.digest
         configuration.endgameDuplicates = world.scenario.endgameDuplicates
         self.configuration = configuration
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: random.next())
@@ -88,8 +89,8 @@ package final class SimShard {
         replayed.insert(entry.torrent)
         swarm.addTorrent(
             Swarm::TorrentSpec(
-                id: entry.torrent, infoHash: entry.facts.infoHash, traits: entry.flags.contains(.paused) ? .paused : [], geometry: world.geometry,
-                metadataLength: 100),
+                id: entry.torrent, infoHash: entry.facts.infoHash, infoHashV2: entry.facts.infoHashV2.isZero ? nil : entry.facts.infoHashV2,
+                traits: entry.flags.contains(.paused) ? .paused : [], geometry: world.announcedGeometry, metadataLength: 100),
             now: now, into: &effects)
         if let have = earlyReady.removeValue(forKey: entry.torrent) { ready(entry.torrent, have) }
     }
@@ -108,7 +109,9 @@ package final class SimShard {
         for id in known.subtracting(replayed).sorted() { remove(id) }
         dropLeftOvers { !self.known.contains($0.torrent) }
     }
-    func found(_ id: TorrentID, _ endpoints: [Endpoint]) { swarm.peersFound(id, origin: .tracker, endpoints, now: now, into: &effects) }
+    func found(_ id: TorrentID, _ endpoints: [Endpoint], _ isVersion2: Bool) {
+        swarm.peersFound(id, origin: .tracker, endpoints, isVersion2: isVersion2, now: now, into: &effects)
+    }
 
     private func report(_ reports: [Swarm.TorrentReport]) {
         guard !reports.isEmpty else { return }
@@ -204,7 +207,11 @@ package final class SimShard {
         case .morePeersWanted(let id): world.toSession(node, self) { _ in .morePeersWanted(id) }
         case .banned:
             world.mark(.peerBanned)
-        case .metadataFound, .metadataBlockWanted, .externalAddress: break
+        case .hashesWanted(_, let p, let payload):
+            let request = effects.payload(payload).withUnsafeBytes { HashRequest(decoding: $0) }!
+            swarm.hashesServed(p, request, hashes: world.hashes(request), now: now, into: &effects)
+        case .checkBlocks(let torrent, let piece, let first, let length, let payload): checkBlocks(torrent, piece, first, length, effects.payload(payload))
+        case .metadataFound, .metadataBlockWanted, .layersFound, .layersMissing, .externalAddress: break
         }
     }
 
@@ -212,7 +219,7 @@ package final class SimShard {
         guard let (connection, side) = connections[p] else { return }
         let out: SimMessage
         switch message {
-        case .handshake(let hash): out = .handshake(Handshake(infoHash: hash, peerID: peerID))
+        case .handshake(let hash): out = .handshake(Handshake(infoHash: hash, peerID: peerID, reserved: swarm.reservedBits(for: hash)))
         case .keepAlive: out = .message(.keepAlive, [])
         case .choke: out = .message(.choke, [])
         case .unchoke: out = .message(.unchoke, [])
@@ -231,6 +238,10 @@ package final class SimShard {
         case .extended(let id, let payload):
             let bytes = effects.payload(payload)
             out = .message(.extended(id: id, PayloadRange(offset: 0, count: bytes.count)), bytes)
+        case .encoded(let payload):
+            let bytes = effects.payload(payload)
+            guard case .message(let message, _)? = bytes.withUnsafeBytes({ try? MessageParser().next($0, at: 0) }) else { preconditionFailure("no message") }
+            out = .message(message, bytes)
         }
         world.send(out, on: connection, side: side)
     }

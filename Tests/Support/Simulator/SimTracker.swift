@@ -23,7 +23,9 @@ extension SimWorld {
                 }
                 world.toDiscovery(n) { .ended(id, outcome) }
             }
-        case .peers(let id, let endpoints): toSession(n) { _ in .peersFound(id, .tracker, endpoints) }
+        case .peers(let id, let endpoints):
+            let isVersion2 = foundUnderVersion2(n)
+            toSession(n) { _ in .peersFound(id, .tracker, endpoints, isVersion2: isVersion2) }
         case .report(let r):
             let report = Catalog::TrackerReport(
                 tier: r.tier, url: r.url, state: r.state.rawValue, startedSent: r.startedSent, seeds: r.seeds, leechers: r.leechers,

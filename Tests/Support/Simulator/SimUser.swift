@@ -4,13 +4,7 @@ import Primitives
 
 /// What a node's user wants, asked again each 300 ms until it is so: a session worker that is down is no reason to give up.
 extension SimWorld {
-    private func newTorrent() -> NewTorrent {
-        let facts = TorrentFacts(
-            infoHash: InfoHash([UInt8](repeating: 9, count: 20))!, name: "file", rootName: "file", totalLength: scenario.totalLength,
-            pieceLength: scenario.pieceLength, pieceCount: UInt32(geometry.pieceCount), fileCount: 1, metadataLength: 100,
-            trackers: [["http://10.9.9.9/announce"]])
-        return NewTorrent(facts: facts, savePath: "/data")
-    }
+    private func newTorrent(_ n: Int) -> NewTorrent { NewTorrent(facts: facts(n), savePath: "/data") }
 
     /// `wish` nil: there is nothing (more) to do.
     private func insist(_ n: Int, _ wish: @escaping (SimWorld) -> CatalogCommand?, then: @escaping SimClock.Action = { _ in }) {
@@ -34,7 +28,7 @@ extension SimWorld {
         insist(n, wish, then: then)
     }
 
-    func add(_ n: Int) { want(n, { $0.nodes[n].torrent == nil ? .add($0.newTorrent()) : nil }) }
+    func add(_ n: Int) { want(n, { $0.nodes[n].torrent == nil ? .add($0.newTorrent(n)) : nil }) }
 
     func scheduleWishes() {
         for n in nodes.indices { after(.milliseconds(200 * (n + 1))) { $0.add(n) } }

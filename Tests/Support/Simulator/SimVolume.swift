@@ -31,7 +31,7 @@ extension SimWorld {
                     id,
                     .success(
                         TorrentFound(
-                            layout: world.layout, volume: 1, sizes: [file.exists ? Int64(world.content.count) : -1],
+                            layout: world.layout, volume: 1, sizes: world.layout.files.map { file.exists ? Int64($0.length) : -1 },
                             withData: scan ? file.data : nil, zeros: scan ? Bitfield(count: file.data.count) : nil)))
             }
         case .hash(let job, let r):

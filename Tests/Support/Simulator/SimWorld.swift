@@ -66,10 +66,11 @@ package final class SimWorld {
     package init(_ scenario: SimScenario) {
         self.scenario = scenario
         random = SeededRandom(seed: scenario.seed)
-        geometry = PieceGeometry(totalLength: scenario.totalLength, pieceLength: scenario.pieceLength)!
-        layout = FileLayout(files: [LayoutFile(path: "file", length: scenario.totalLength)], pieceLength: scenario.pieceLength)!
+        layout = scenario.makeLayout()
+        geometry = layout.geometry
         var source = SeededRandom(seed: scenario.seed &+ 1)
-        content = (0..<Int(scenario.totalLength)).map { _ in UInt8(truncatingIfNeeded: source.next()) | 1 }
+        // Gaps between files are in no piece: they stay as they were made.
+        content = layout.files.flatMap { file in (0..<Int(file.length)).map { _ in file.isPad ? 0 : UInt8(truncatingIfNeeded: source.next()) | 1 } }
         received = [UInt64](repeating: 0, count: scenario.nodes)
         sent = received
         for n in 0..<scenario.nodes {
@@ -126,7 +127,7 @@ package final class SimWorld {
         }
         return SimResult(
             seed: scenario.seed, failure: failure, trace: traceHash, virtualTime: TimeSpan(nanoseconds: clock.now.nanoseconds), events: events,
-            deaths: deaths, marks: marks, received: received.reduce(0, +), needed: scenario.totalLength * UInt64(scenario.nodes - 1),
+            deaths: deaths, marks: marks, received: received.reduce(0, +), needed: payloadLength * UInt64(scenario.nodes - 1),
             blocksInFlightAtDeath: blocksInFlightAtDeath)
     }
 

@@ -11,6 +11,9 @@ struct WireCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
+/// Root of 0x11 bytes, base layer 1, index 4, length 2, 3 proof layers.
+let hashRequestHex = String(repeating: "11", count: 32) + "00000001" + "00000004" + "00000002" + "00000003"
+
 let wireCases: [WireCase] = [
     WireCase(name: "keep-alive", hex: "00000000", message: .keepAlive),
     WireCase(name: "choke", hex: "0000000100", message: .choke),
@@ -29,7 +32,13 @@ let wireCases: [WireCase] = [
     WireCase(name: "reject", hex: "0000000d10000000010000400000004000", message: .reject(piece: 1, begin: 16384, length: 16384)),
     WireCase(name: "allowed fast", hex: "000000051100000000", message: .allowedFast(piece: 0)),
     WireCase(name: "extended", hex: "00000004140064 65".replacing(" ", with: ""), message: .extended(id: 0, PayloadRange(offset: 6, count: 2))),
-    WireCase(name: "hash request (BEP 52)", hex: "00000003150102", message: .unknown(id: 0x15)),
+    WireCase(
+        name: "hash request", hex: "0000003115" + hashRequestHex, message: .hashRequest(PayloadRange(offset: 5, count: 48))),
+    WireCase(
+        name: "hashes", hex: "0000007116" + hashRequestHex + String(repeating: "22", count: 64),
+        message: .hashes(PayloadRange(offset: 5, count: 112))),
+    WireCase(name: "hash reject", hex: "0000003117" + hashRequestHex, message: .hashReject(PayloadRange(offset: 5, count: 48))),
+    WireCase(name: "another program's message", hex: "00000003630102", message: .unknown(id: 0x63)),
 ]
 
 @Suite struct MessageParserTests {

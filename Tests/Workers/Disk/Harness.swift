@@ -19,6 +19,9 @@ struct Fixture {
     }
     let name: String, files: [File], pieceLength: Int
     let content: [UInt8]
+    enum Version { case v1, v2, hybrid }
+    /// v2 and hybrid ones are made by ``Fixture/version2(files:pieceLength:hybrid:seed:zeros:)``.
+    var version = Version.v1
 
     init(name: String = "t", files: [File], pieceLength: Int, seed: UInt64 = 7, zeros: Bool = false) {
         self.name = name
@@ -45,7 +48,7 @@ struct Fixture {
     }
 
     var pieceCount: Int { (content.count + pieceLength - 1) / pieceLength }
-    func piece(_ i: Int) -> ArraySlice<UInt8> { content[i * pieceLength..<min(content.count, (i + 1) * pieceLength)] }
+    func piece(_ i: Int) -> ArraySlice<UInt8> { content[i * pieceLength..<min(version == .v2 ? endOfFile(in: i) : content.count, (i + 1) * pieceLength)] }
 
     /// One file of the torrent's name, or a folder of that name.
     var isSingle: Bool { files.count == 1 && files[0].path == name }
@@ -56,6 +59,7 @@ struct Fixture {
     func diskPath(_ file: Int) -> String { isSingle ? name : "\(name)/\(files[file].path)" }
 
     var metainfo: [UInt8] {
+        if version != .v1 { return metainfo2 }
         var out: [UInt8] = []
         func text(_ s: String) { out += Array("\(s.utf8.count):\(s)".utf8) }
         func raw(_ s: String) { out += Array(s.utf8) }

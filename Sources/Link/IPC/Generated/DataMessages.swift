@@ -160,28 +160,44 @@ package struct PieceWritten: IPCMessage, Equatable {
 /// The run is the shard's again.
 package struct PieceFailed: IPCMessage, Equatable {
     package static var type: MessageType { .pieceFailed }
-    package static var fixedSize: Int { 13 }
+    package static var fixedSize: Int { 85 }
     package var torrent: UInt32
     package var piece: UInt32
     package var firstSlot: UInt32
     package var reason: UInt8  // PieceFailure
-    package init(torrent: UInt32, piece: UInt32, firstSlot: UInt32, reason: UInt8) {
+    package var fileRoot: SHA256Digest  // BEP 52, after a hash mismatch: pieces root of the file
+    package var pieceHash: SHA256Digest  // what the hashes of the piece's blocks lead to
+    package var firstBlock: UInt32  // the piece's first block in the file
+    package var blocks: UInt32  // leaves under pieceHash; 0: no v2 hash is known
+    package init(torrent: UInt32, piece: UInt32, firstSlot: UInt32, reason: UInt8, fileRoot: SHA256Digest = SHA256Digest(), pieceHash: SHA256Digest = SHA256Digest(), firstBlock: UInt32 = 0, blocks: UInt32 = 0) {
         self.torrent = torrent
         self.piece = piece
         self.firstSlot = firstSlot
         self.reason = reason
+        self.fileRoot = fileRoot
+        self.pieceHash = pieceHash
+        self.firstBlock = firstBlock
+        self.blocks = blocks
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
         w.u32(piece)
         w.u32(firstSlot)
         w.u8(reason)
+        w.digest(fileRoot)
+        w.digest(pieceHash)
+        w.u32(firstBlock)
+        w.u32(blocks)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
         piece = try r.u32()
         firstSlot = try r.u32()
         reason = try r.u8()
+        fileRoot = try r.hash32()
+        pieceHash = try r.hash32()
+        firstBlock = try r.u32()
+        blocks = try r.u32()
     }
 }
 
@@ -245,5 +261,115 @@ package struct ReadDone: IPCMessage, Equatable {
         offset = try r.u32()
         firstSlot = try r.u32()
         status = try r.u8()
+    }
+}
+
+/// BEP 52 hash request; answered by HashesFound with the same correlation.
+package struct HashesWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .hashesWanted }
+    package static var fixedSize: Int { 52 }
+    package var torrent: UInt32
+    package var root: SHA256Digest
+    package var baseLayer: UInt32
+    package var index: UInt32
+    package var length: UInt32
+    package var proofLayers: UInt32
+    package init(torrent: UInt32, root: SHA256Digest, baseLayer: UInt32, index: UInt32, length: UInt32, proofLayers: UInt32) {
+        self.torrent = torrent
+        self.root = root
+        self.baseLayer = baseLayer
+        self.index = index
+        self.length = length
+        self.proofLayers = proofLayers
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.digest(root)
+        w.u32(baseLayer)
+        w.u32(index)
+        w.u32(length)
+        w.u32(proofLayers)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        root = try r.hash32()
+        baseLayer = try r.u32()
+        index = try r.u32()
+        length = try r.u32()
+        proofLayers = try r.u32()
+    }
+}
+
+package struct HashesFound: IPCMessage, Equatable {
+    package static var type: MessageType { .hashesFound }
+    package static var fixedSize: Int { 60 }
+    package var torrent: UInt32
+    package var root: SHA256Digest
+    package var baseLayer: UInt32
+    package var index: UInt32
+    package var length: UInt32
+    package var proofLayers: UInt32
+    package var hashes: [UInt8]  // empty: not to be had
+    package init(torrent: UInt32, root: SHA256Digest, baseLayer: UInt32, index: UInt32, length: UInt32, proofLayers: UInt32, hashes: [UInt8] = []) {
+        self.torrent = torrent
+        self.root = root
+        self.baseLayer = baseLayer
+        self.index = index
+        self.length = length
+        self.proofLayers = proofLayers
+        self.hashes = hashes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.digest(root)
+        w.u32(baseLayer)
+        w.u32(index)
+        w.u32(length)
+        w.u32(proofLayers)
+        tail.reserve(&w, count: hashes.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, hashes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        root = try r.hash32()
+        baseLayer = try r.u32()
+        index = try r.u32()
+        length = try r.u32()
+        proofLayers = try r.u32()
+        hashes = try r.bytes()
+    }
+}
+
+/// Before TorrentReady of a v2-only torrent: the pieces in which its files end, and their lengths; parts of at most 60,000.
+package struct TorrentTails: IPCMessage, Equatable {
+    package static var type: MessageType { .torrentTails }
+    package static var fixedSize: Int { 21 }
+    package var torrent: UInt32
+    package var isFirst: UInt8
+    package var pieces: [UInt32]
+    package var lengths: [UInt32]
+    package init(torrent: UInt32, isFirst: UInt8, pieces: [UInt32] = [], lengths: [UInt32] = []) {
+        self.torrent = torrent
+        self.isFirst = isFirst
+        self.pieces = pieces
+        self.lengths = lengths
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u8(isFirst)
+        tail.reserve(&w, count: pieces.count)
+        tail.reserve(&w, count: lengths.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.list(&w, pieces) { $0.u32($1) }
+        tail.list(&w, lengths) { $0.u32($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        isFirst = try r.u8()
+        pieces = try r.list(elementSize: 4) { (r) throws(DecodeError) in try r.u32() }
+        lengths = try r.list(elementSize: 4) { (r) throws(DecodeError) in try r.u32() }
     }
 }

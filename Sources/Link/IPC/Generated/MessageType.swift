@@ -41,6 +41,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case peerFilter = 0x0266
     case peerFilterCounts = 0x0267
     case peerWebSeeds = 0x0268
+    case layersWanted = 0x0246
+    case layersFound = 0x0247
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303
@@ -79,6 +81,9 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case pieceFailed = 0x0508
     case readPiece = 0x0509
     case readDone = 0x050a
+    case hashesWanted = 0x0546
+    case hashesFound = 0x0547
+    case torrentTails = 0x0548
     case apiTorrent = 0x0678
     case apiTorrentRemoved = 0x0679
     case apiReplayEnd = 0x067a

@@ -229,19 +229,22 @@ package struct DiscoveryListenPort: IPCMessage, Equatable {
 
 package struct DiscoveryPeers: IPCMessage, Equatable {
     package static var type: MessageType { .discoveryPeers }
-    package static var fixedSize: Int { 13 }
+    package static var fixedSize: Int { 14 }
     package var torrent: UInt32
     package var source: UInt8  // PeerSource
     package var endpoints: [Endpoint]  // at most 2,000
-    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = []) {
+    package var isVersion2: UInt8  // 1: found under the v2 info-hash (BEP 52)
+    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = [], isVersion2: UInt8 = 0) {
         self.torrent = torrent
         self.source = source
         self.endpoints = endpoints
+        self.isVersion2 = isVersion2
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
         w.u8(source)
         tail.reserve(&w, count: endpoints.count)
+        w.u8(isVersion2)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.list(&w, endpoints) { $0.endpoint($1) }
@@ -250,6 +253,7 @@ package struct DiscoveryPeers: IPCMessage, Equatable {
         torrent = try r.u32()
         source = try r.u8()
         endpoints = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+        isVersion2 = try r.u8()
     }
 }
 

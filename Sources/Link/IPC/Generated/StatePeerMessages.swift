@@ -50,6 +50,24 @@ package struct TorrentStats: IPCStruct, Equatable {
     }
 }
 
+package struct WantedLayer: IPCStruct, Equatable {
+    package static var fixedSize: Int { 36 }
+    package var root: SHA256Digest  // pieces root of a file
+    package var pieces: UInt32  // more than one
+    package init(root: SHA256Digest, pieces: UInt32) {
+        self.root = root
+        self.pieces = pieces
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.digest(root)
+        w.u32(pieces)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        root = try r.hash32()
+        pieces = try r.u32()
+    }
+}
+
 package struct PeerDetails: IPCStruct, Equatable {
     package static var fixedSize: Int { 99 }
     package var endpoint: Endpoint
@@ -199,19 +217,22 @@ package struct PeerTorrentFlags: IPCMessage, Equatable {
 
 package struct PeersFound: IPCMessage, Equatable {
     package static var type: MessageType { .peersFound }
-    package static var fixedSize: Int { 13 }
+    package static var fixedSize: Int { 14 }
     package var torrent: UInt32
     package var source: UInt8  // PeerSource
     package var endpoints: [Endpoint]  // at most 2,000
-    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = []) {
+    package var isVersion2: UInt8  // 1: found under the v2 info-hash (BEP 52)
+    package init(torrent: UInt32, source: UInt8, endpoints: [Endpoint] = [], isVersion2: UInt8 = 0) {
         self.torrent = torrent
         self.source = source
         self.endpoints = endpoints
+        self.isVersion2 = isVersion2
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
         w.u8(source)
         tail.reserve(&w, count: endpoints.count)
+        w.u8(isVersion2)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.list(&w, endpoints) { $0.endpoint($1) }
@@ -220,6 +241,7 @@ package struct PeersFound: IPCMessage, Equatable {
         torrent = try r.u32()
         source = try r.u8()
         endpoints = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+        isVersion2 = try r.u8()
     }
 }
 
@@ -700,5 +722,71 @@ package struct PeerWebSeeds: IPCMessage, Equatable {
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
         metainfoPath = try r.string()
+    }
+}
+
+/// BEP 52: the info dictionary is there, the piece layers of these files are not. The last part has `isLast`.
+package struct LayersWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .layersWanted }
+    package static var fixedSize: Int { 18 }
+    package var torrent: UInt32
+    package var pieceLength: UInt32
+    package var isOptional: UInt8  // 1: v1 hashes are there, so give up when nobody answers
+    package var isLast: UInt8
+    package var files: [WantedLayer]  // at most 20,000
+    package init(torrent: UInt32, pieceLength: UInt32, isOptional: UInt8, isLast: UInt8, files: [WantedLayer] = []) {
+        self.torrent = torrent
+        self.pieceLength = pieceLength
+        self.isOptional = isOptional
+        self.isLast = isLast
+        self.files = files
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(pieceLength)
+        w.u8(isOptional)
+        w.u8(isLast)
+        tail.reserve(&w, count: files.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, files)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        pieceLength = try r.u32()
+        isOptional = try r.u8()
+        isLast = try r.u8()
+        files = try r.structs()
+    }
+}
+
+/// The hashes of all files wanted, in their order, each proven; in parts of at most 512 KiB, in order. totalLength 0: not to be had.
+package struct LayersFound: IPCMessage, Equatable {
+    package static var type: MessageType { .layersFound }
+    package static var fixedSize: Int { 20 }
+    package var torrent: UInt32
+    package var totalLength: UInt32
+    package var offset: UInt32
+    package var bytes: [UInt8]
+    package init(torrent: UInt32, totalLength: UInt32, offset: UInt32, bytes: [UInt8] = []) {
+        self.torrent = torrent
+        self.totalLength = totalLength
+        self.offset = offset
+        self.bytes = bytes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u32(totalLength)
+        w.u32(offset)
+        tail.reserve(&w, count: bytes.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, bytes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        totalLength = try r.u32()
+        offset = try r.u32()
+        bytes = try r.bytes()
     }
 }

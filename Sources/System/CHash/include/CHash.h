@@ -1,4 +1,4 @@
-// SHA-1 of many messages at once, and the one-shot hashes.
+// SHA-1 and SHA-256 of many messages at once, the hash trees of BEP 52, and the one-shot hashes.
 //
 // A message is hashed in one thread by one of these kernels, which differ only in how many independent messages
 // they interleave:
@@ -45,6 +45,30 @@ void ccbt_sha1_start(ccbt_sha1_context *context);
 void ccbt_sha1_advance(ccbt_sha1_kernel kernel, ccbt_sha1_context *const *contexts, const uint8_t *const *data, size_t blocks, size_t count);
 // Takes the last `tail_length` bytes (any number) and writes the digest. The context is used up.
 void ccbt_sha1_finish(ccbt_sha1_context *context, const uint8_t *tail, size_t tail_length, uint8_t *out20);
+
+// SHA-256 of many messages of one length. CCBT_SHA256=openssl|shani|avx512 forces what AUTO takes.
+typedef enum {
+    CCBT_SHA256_AUTO = 0,
+    CCBT_SHA256_OPENSSL = 1,
+    CCBT_SHA256_SHANI = 2,
+    CCBT_SHA256_AVX512 = 3,
+} ccbt_sha256_kernel;
+int ccbt_sha256_has(ccbt_sha256_kernel kernel);
+// As "SHA-256 by 16 AVX-512 lanes, 2 SHA-NI streams".
+const char *ccbt_sha256_kernel_name(void);
+void ccbt_sha256_many(const uint8_t *const *data, size_t length, size_t count, uint8_t *out32);
+void ccbt_sha256_many_by(ccbt_sha256_kernel kernel, const uint8_t *const *data, size_t length, size_t count, uint8_t *out32);
+
+// Hash trees of BEP 52: leaves are the SHA-256 of 16 KiB blocks (the last may be shorter), missing leaves are zero hashes.
+enum { CCBT_MERKLE_BLOCK = 16384 };
+// Writes one hash for each begun block; returns their number.
+size_t ccbt_merkle_leaves(const uint8_t *data, size_t length, uint8_t *out);
+// One level up, in place. `nodes` has room for count + 1 hashes; `pad32` completes an odd end and climbs along.
+// Returns the number of parents.
+size_t ccbt_merkle_parents(uint8_t *nodes, size_t count, uint8_t *pad32);
+// The node over `data`, length > 0, in a tree of `width` leaves: a power of two, at least the number of blocks.
+// `scratch` has room for the leaves and one more hash.
+void ccbt_merkle_root(const uint8_t *data, size_t length, size_t width, uint8_t *scratch, uint8_t *out32);
 
 // One message at once.
 void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20);
