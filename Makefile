@@ -89,6 +89,7 @@ chaos: release
 interop: release
 	$(PYTHON) Tests/Interop/interop.py $(ARGS)
 	$(PYTHON) Tests/Interop/swarm_features.py
+	$(PYTHON) Tests/Interop/session.py
 	$(PYTHON) Tests/Interop/encryption.py
 	$(PYTHON) Tests/Interop/limits.py
 	$(PYTHON) Tests/Interop/proxies.py

@@ -182,7 +182,9 @@ if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
             name: "ccbt-fuzz",
-            dependencies: ["Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Filtering", "Control", "IPC", "Primitives", "ByteCodec"],
+            dependencies: [
+                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
+            ],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 

@@ -1,5 +1,6 @@
 import Bencode
 import ByteCodec
+import Catalog
 import Control
 import Filtering
 import Glibc
@@ -14,7 +15,7 @@ import TrackerWire
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
     case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
-    case tracker, control, ipc, encryption, proxy
+    case tracker, control, ipc, encryption, proxy, feedRule = "feed-rule"
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -34,6 +35,7 @@ enum FuzzTarget: String, CaseIterable {
         case .ipc: frames(bytes)
         case .encryption: EncryptionHandshake.fuzz(bytes)
         case .proxy: ProxyHandshake.fuzz(bytes)
+        case .feedRule: exerciseFeedRule(bytes)
         }
     }
 
@@ -95,8 +97,9 @@ enum FuzzTarget: String, CaseIterable {
         DiskFileProgress.self, SessionDurableStored.self, DiscoveryTorrentAdd.self, DiscoveryTorrentRemove.self,
         DiscoveryTorrentFlags.self, DiscoveryCounters.self, DiscoveryCompleted.self, AnnounceNow.self,
         DiscoveryReplayEnd.self, DiscoveryListenPort.self, DiscoveryPeers.self, TrackerStatus.self, Claim.self,
-        ClaimsEnd.self, LayersWanted.self, LayersFound.self, HashesWanted.self, HashesFound.self, TorrentTails.self, TorrentReady.self, TorrentUnready.self, StorePiece.self, PieceVerified.self,
-        PieceWritten.self, PieceFailed.self, ReadPiece.self, ReadDone.self,
+        ClaimsEnd.self, LayersWanted.self, LayersFound.self, HashesWanted.self, HashesFound.self, TorrentTails.self, TorrentReady.self, TorrentUnready.self, StorePiece.self,
+        PieceVerified.self, PieceWritten.self, PieceFailed.self, ReadPiece.self, ReadDone.self, DiscoveryCompletedAgain.self, FetchUrl.self, Fetched.self,
+        PieceStatesWanted.self, PieceStates.self,
     ]
 }
 

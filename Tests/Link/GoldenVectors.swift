@@ -46,9 +46,11 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PeerWebSeeds(torrent: 1, metainfoPath: "text metainfoPath"), "0c00010000000e0000001100000074657874206d657461696e666f50617468"),
     (LayersWanted(torrent: 1, pieceLength: 2, isOptional: 3, isLast: 4, files: [WantedLayer(root: SHA256Digest([UInt8](repeating: 5, count: 32))!, pieces: 6), WantedLayer(root: SHA256Digest([UInt8](repeating: 7, count: 32))!, pieces: 8)]), "1200010000000200000003041400000002000000050505050505050505050505050505050505050505050505050505050505050506000000070707070707070707070707070707070707070707070707070707070707070708000000"),
     (LayersFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
-    (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4), "290001000000020000002b000000110000003c0000000d000000490000000400000003000000000000000474657874206d657461696e666f5061746874657874207361766550617468010203ff"),
+    (PieceStatesWanted(torrent: 1), "040001000000"),
+    (PieceStates(torrent: 1, have: [1, 2, 3, 255], open: [2, 3], availability: 4), "1800010000001a000000040000001e0000000200000004000000010203ff0200000003000000"),
+    (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4, renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix"), "390001000000020000003b000000110000004c0000000d00000059000000040000000300000000000000045d000000020000009d0000000b00000074657874206d657461696e666f5061746874657874207361766550617468010203ff7d0000000900000086000000070000008d000000090000009600000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f7465787420737566666978"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
-    (DiskTorrentMove(torrent: 1, savePath: "text savePath"), "0c00010000000e0000000d00000074657874207361766550617468"),
+    (DiskTorrentMove(torrent: 1, savePath: "text savePath", renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix"), "1c00010000001e0000000d0000002b000000020000006b0000000b000000746578742073617665506174684b0000000900000054000000070000005b000000090000006400000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f7465787420737566666978"),
     (DiskTorrentRecheck(torrent: 1), "040001000000"),
     (DiskTorrentFlags(torrent: 1, flags: 2), "08000100000002000000"),
     (DiskReplayEnd(), "0000"),
@@ -73,7 +75,10 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (TrackerStatus(torrent: 1, tier: 2, url: "text url", state: 3, startedSent: 4, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 8, message: "text message"), "2c000100000002002e0000000800000003040500000006000000070000000800000000000000360000000c000000746578742075726c74657874206d657373616765"),
     (DiscoveryFilter(path: "text path"), "08000a00000009000000746578742070617468"),
     (FetchList(url: "text url", path: "text path", limit: 1), "140016000000080000001e0000000900000001000000746578742075726c746578742070617468"),
-    (ListFetched(url: "text url", byteCount: 1, message: "text message"), "18001a000000080000000100000000000000220000000c000000746578742075726c74657874206d657373616765"),
+    (ListFetched(url: "text url", byteCount: 1, message: "text message", completedPending: 2), "19001b000000080000000100000000000000230000000c00000002746578742075726c74657874206d657373616765"),
+    (DiscoveryCompletedAgain(torrent: 1, trackers: [UrlText(url: "text url"), UrlText(url: "text url")]), "0c00010000000e000000020000001e000000080000002600000008000000746578742075726c746578742075726c"),
+    (FetchUrl(url: "text url", sizeLimit: 1, timeoutMilliseconds: 2, allowLocal: 3), "11001300000008000000010000000200000003746578742075726c"),
+    (Fetched(offset: 1, bytes: [1, 2, 3, 255], isLast: 2, magnet: "text magnet", message: "text message"), "1d00010000001f0000000400000002230000000b0000002e0000000c000000010203ff74657874206d61676e657474657874206d657373616765"),
     (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
     (ClaimsEnd(), "0000"),
     (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
@@ -137,6 +142,8 @@ extension PeerFilterCounts: GoldenMessage {}
 extension PeerWebSeeds: GoldenMessage {}
 extension LayersWanted: GoldenMessage {}
 extension LayersFound: GoldenMessage {}
+extension PieceStatesWanted: GoldenMessage {}
+extension PieceStates: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}
@@ -165,6 +172,9 @@ extension TrackerStatus: GoldenMessage {}
 extension DiscoveryFilter: GoldenMessage {}
 extension FetchList: GoldenMessage {}
 extension ListFetched: GoldenMessage {}
+extension DiscoveryCompletedAgain: GoldenMessage {}
+extension FetchUrl: GoldenMessage {}
+extension Fetched: GoldenMessage {}
 extension Claim: GoldenMessage {}
 extension ClaimsEnd: GoldenMessage {}
 extension TorrentReady: GoldenMessage {}

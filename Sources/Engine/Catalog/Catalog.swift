@@ -31,8 +31,27 @@ package struct CatalogCore: Sendable {
     /// For each disk worker met: a peer shard died since its link opened.
     var lostShard: [UInt16: Bool] = [:]
 
-    var queue: QueueLimits
+    package internal(set) var rules: CatalogRules
     var isQueueDirty = true
+    var queueAppliedAt = Instant(nanoseconds: .min / 2)
+    var heldCount = 0
+    /// Unfinished torrents by rank, then id.
+    var queueOrder: [QueueKey] = []
+    var highestRank: Int64 = 0
+    var lowestRank: Int64 = 0
+
+    /// Save path by name; "": see ``CatalogRules/folder(category:path:)``.
+    package internal(set) var categories: [String: String]
+    package internal(set) var tags: Set<String>
+    var pendingCategories: [String: String]?
+    /// Over the life of the store, torrents that are gone included.
+    package internal(set) var totals: CatalogTotals
+    /// The moment of the event being handled.
+    var clock = Instant(nanoseconds: 0)
+    var sweepAt = 0
+    var areLastTimesCounted = false
+    var nextSweep: Instant?
+    var changed: [TorrentID] = []
     package let configuration: CatalogConfiguration
 
     var staged: [StagedCommand] = []
@@ -48,11 +67,16 @@ package struct CatalogCore: Sendable {
     var dirtyLeft: [TorrentID] = []
     var acknowledgements: [Acknowledgement] = []
     var completions: [TorrentID] = []
+    /// Moves that go to the disk worker once the record says so.
+    var moves: [TorrentID] = []
+    var dirtySchedules: [TorrentID] = []
     var committingRecords: [TorrentID] = []
     var committingDurables: [TorrentID] = []
     var committingCounters: [TorrentID] = []
     var committingAcknowledgements: [Acknowledgement] = []
     var committingCompletions: [TorrentID] = []
+    var committingMoves: [TorrentID] = []
+    var committingSchedules: [TorrentID] = []
     var durableSince: Instant?
     var recordsSince: Instant?
     var countersSince: Instant?
@@ -79,6 +103,13 @@ package struct CatalogCore: Sendable {
         /// Given to an `add` when it was staged.
         let newID: TorrentID
         let addedAt: UInt64
+        /// What it does to torrents, worked out when it was staged.
+        let edits: [(TorrentID, TorrentEdit)]
+        /// Of an `add`.
+        var rank: Int64 = 0
+        /// Paths that it takes for its torrents.
+        var claims: [String] = []
+        var torrents: [TorrentID] { command.torrent.map { [$0] } ?? edits.map(\.0) }
     }
     struct Acknowledgement: Sendable, Hashable {
         let device: UInt16
@@ -86,16 +117,22 @@ package struct CatalogCore: Sendable {
         let correlation: UInt64
     }
 
-    package init(configuration: CatalogConfiguration, records: [(TorrentRecord, Bitfield?)], nextID: UInt32) {
+    package init(
+        configuration: CatalogConfiguration, records: [(TorrentRecord, Bitfield?)], nextID: UInt32, categories: [String: String] = [:], tags: Set<String> = [],
+        totals: CatalogTotals = CatalogTotals()
+    ) {
         self.configuration = configuration
-        queue = configuration.queue
+        rules = configuration.rules
+        (self.categories, self.tags, self.totals) = (categories, tags, totals)
         self.nextID = max(nextID, 1)
         for (record, durable) in records.sorted(by: { $0.0.id < $1.0.id }) {
-            insert(CatalogRow(record, durable: durable))
+            insert(CatalogRow(record, durable: durable), isLoading: true)
         }
+        queueOrder.sort()
     }
 
     package mutating func handle(_ event: CatalogEvent, now: Instant, into effects: inout [CatalogEffect]) {
+        clock = now
         switch event {
         case .command(let token, let command): stage(command, token: token, now: now, into: &effects)
         case .committed: committed(now: now, into: &effects)
@@ -108,30 +145,33 @@ package struct CatalogCore: Sendable {
         case .undurable(let id, let runs): undurable(id, runs, now: now)
         case .diskRemoved(let id, _): diskRemoved(id, now: now, into: &effects)
         case .diskMoved(let id, let path, let message): diskMoved(id, path, message, now: now, into: &effects)
-        case .peers(let shard, let generation, let reports): peers(shard, generation, reports, now: now)
+        case .peers(let shard, let generation, let reports): peers(shard, generation, reports, now: now, into: &effects)
         case .peerFault(let id, let message): peerFault(id, message, into: &effects)
         case .morePeersWanted(let id): morePeersWanted(id, now: now, into: &effects)
         case .peersFound(let id, let source, let endpoints, let isVersion2):
             peersFound(id, source, endpoints, isVersion2: isVersion2, now: now, into: &effects)
-        case .tracker(let id, let report): tracker(id, report)
+        case .tracker(let id, let report): tracker(id, report, now: now)
         case .unusable(let id, let why): unusable(id, why, into: &effects)
-        case .limits(let limits):
-            queue = limits
+        case .rules(let rules):
+            self.rules = rules
             isQueueDirty = true
+        case .schedule(let id, let reports): scheduleLoaded(id, reports)
         case .draining: isDraining = true
         }
     }
 
     /// Acts on what is due; says when it next wants to be called.
     package mutating func turn(now: Instant, into effects: inout [CatalogEffect]) -> Instant {
-        if isQueueDirty { applyQueue(into: &effects) }
+        clock = now
+        var next = turnQueue(now, into: &effects)
+        next = min(next, sweep(now, into: &effects))
         let due = nextCounters ?? now + CatalogLimits.countersDelay
         nextCounters = due
         if now >= due || isDraining {
             sendCounters(into: &effects)
             nextCounters = now + CatalogLimits.countersDelay
         }
-        return min(nextCounters!, nextCommit)
+        return min(next, nextCounters!, nextCommit)
     }
 
     // MARK: looking at it
@@ -142,6 +182,10 @@ package struct CatalogCore: Sendable {
     /// In the order of adding; torrents whose data are being deleted are left out.
     package func forEach(_ body: (CatalogRow) -> Void) {
         for row in rows { if let row, row.record.removal == .none { body(row) } }
+    }
+    /// The same from after an id on, until `body` says false.
+    package func forEach(after id: TorrentID, _ body: (CatalogRow) -> Bool) {
+        for i in firstIndex(after: id.rawValue)..<rows.count { if let row = rows[i], row.record.id > id, row.record.removal == .none, !body(row) { return } }
     }
     package func links(_ link: CatalogLink) -> Generation? { links[link]?.generation }
     /// True once every torrent was sent on that link.
@@ -157,7 +201,7 @@ package struct CatalogCore: Sendable {
 
     // MARK: rows
 
-    mutating func insert(_ row: CatalogRow) {
+    mutating func insert(_ row: CatalogRow, isLoading: Bool = false) {
         var row = row
         let facts = row.record.facts
         row.shard = configuration.shard(of: facts.infoHash)
@@ -165,13 +209,26 @@ package struct CatalogCore: Sendable {
         indexOf[row.record.id.rawValue] = rows.count
         idOfHash[facts.infoHash] = row.record.id
         if !facts.infoHashV2.truncated.isZero { idOfHash[facts.infoHashV2.truncated] = row.record.id }
-        if let root = row.record.rootPath { idOfRoot[root] = row.record.id }
-        if let root = row.movingRoot { idOfRoot[root] = row.record.id }
+        claimPaths(row.record)
+        highestRank = max(highestRank, row.record.options.rank)
+        lowestRank = min(lowestRank, row.record.options.rank)
         nextID = max(nextID, row.record.id.rawValue + 1)
         if row.record.removal == .none { phaseCounts[Int(row.phase.rawValue)] += 1 }
         rows.append(row)
         isQueueDirty = true
+        if isLoading {
+            if row.wantsQueuePlace {
+                rows[rows.count - 1]!.queuedRank = row.record.options.rank
+                queueOrder.append(QueueKey(rank: row.record.options.rank, id: row.record.id))
+            }
+        } else {
+            keepOrder(rows.count - 1)
+            markChanged(rows.count - 1)
+        }
     }
+
+    mutating func claimPaths(_ record: TorrentRecord) { for path in record.claimedPaths { idOfRoot[path] = record.id } }
+    mutating func releasePaths(_ record: TorrentRecord) { for path in record.claimedPaths where idOfRoot[path] == record.id { idOfRoot[path] = nil } }
 
     mutating func erase(_ i: Int) {
         guard let row = rows[i] else { return }
@@ -179,7 +236,9 @@ package struct CatalogCore: Sendable {
         if row.record.removal == .none { phaseCounts[Int(row.phase.rawValue)] -= 1 }
         indexOf[id.rawValue] = nil
         for hash in facts.hashes where idOfHash[hash] == id { idOfHash[hash] = nil }
-        for root in [row.record.rootPath, row.movingRoot] { if let root, idOfRoot[root] == id { idOfRoot[root] = nil } }
+        releasePaths(row.record)
+        leaveOrder(i)
+        if row.isHeld { heldCount -= 1 }
         rows[i] = nil
         dead += 1
         isQueueDirty = true
@@ -191,9 +250,25 @@ package struct CatalogCore: Sendable {
         }
     }
 
+    mutating func markChanged(_ i: Int) {
+        guard !rows[i]!.isChanged else { return }
+        rows[i]!.isChanged = true
+        changed.append(rows[i]!.record.id)
+    }
+    /// Torrents that changed in any way since the last call; removed ones may be among them.
+    package mutating func takeChanged() -> [TorrentID] {
+        defer { changed = [] }
+        for id in changed { if let i = index(id) { rows[i]!.isChanged = false } }
+        return changed
+    }
+
     /// After anything that may change a row's phase or flags: says so to front ends and workers.
     mutating func settle(_ i: Int, into effects: inout [CatalogEffect]) {
-        guard let row = rows[i], row.record.removal == .none else { return }
+        guard rows[i]?.record.removal == TorrentRecord.Removal.none else { return }
+        keepOrder(i)
+        countTimes(i)
+        markChanged(i)
+        let row = rows[i]!
         let phase = row.derivedPhase
         if phase != row.phase {
             phaseCounts[Int(row.phase.rawValue)] -= 1
@@ -228,16 +303,16 @@ package struct CatalogCore: Sendable {
 /// What does not change while the session runs.
 package struct CatalogConfiguration: Hashable, Sendable {
     package var shardCount: UInt16
-    package var queue: QueueLimits
+    package var rules: CatalogRules
     /// strategy.piece_selection is sequential.
     package var isSequential: Bool
     /// The last run ended without its final checkpoint, or it cannot be known.
     package var isUnclean: Bool
     package init(
-        shardCount: UInt16 = 1, queue: QueueLimits = QueueLimits(), isSequential: Bool = false, isUnclean: Bool = false
+        shardCount: UInt16 = 1, rules: CatalogRules = CatalogRules(), isSequential: Bool = false, isUnclean: Bool = false
     ) {
         self.shardCount = shardCount
-        self.queue = queue
+        self.rules = rules
         self.isSequential = isSequential
         self.isUnclean = isUnclean
     }
@@ -249,6 +324,12 @@ package struct CatalogConfiguration: Hashable, Sendable {
     }
 }
 
-extension CatalogRow {
-    var movingRoot: String? { record.movingTo.isEmpty ? nil : record.rootPath(in: record.movingTo) }
+/// Payload and torrents over the life of the store. Never falls.
+package struct CatalogTotals: Hashable, Sendable {
+    package var transfer = TransferCounters()
+    package var added: UInt64 = 0
+    package var completed: UInt64 = 0
+    /// Seconds since 1970 at which the counting began.
+    package var since: UInt64 = 0
+    package init() {}
 }

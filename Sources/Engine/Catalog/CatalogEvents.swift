@@ -19,6 +19,8 @@ package struct WorkerFlags: OptionSet, Hashable, Sendable {
     package static let skipCheck = WorkerFlags(rawValue: 1 << 4)
     package static let unclean = WorkerFlags(rawValue: 1 << 5)
     package static let completed = WorkerFlags(rawValue: 1 << 6)
+    package static let firstLastFirst = WorkerFlags(rawValue: 1 << 8)
+    package static let superSeeding = WorkerFlags(rawValue: 1 << 9)
 }
 
 package struct DiskReport: Hashable, Sendable {
@@ -72,6 +74,8 @@ package struct TrackerReport: Hashable, Sendable {
     /// Seconds since 1970.
     package var nextAnnounce: UInt64
     package var message: String
+    /// BEP 3's completed event is still due at it.
+    package var completedPending = false
     package init(
         tier: UInt16, url: String, state: UInt8 = 0, startedSent: Bool = false, seeds: Int32 = -1, leechers: Int32 = -1,
         downloads: Int32 = -1, nextAnnounce: UInt64 = 0, message: String = ""
@@ -103,6 +107,13 @@ package struct NewTorrent: Hashable, Sendable {
     package var isSequential: Bool
     package var skipCheck: Bool
     package var peers: [Endpoint]
+    /// Its rank is given when it is staged.
+    package var options = TorrentOptions()
+    package var names = NamePlan()
+    package var isFirstInQueue = false
+    /// Bytes per second, 0: none; nil: as the settings say.
+    package var downLimit: Int64?
+    package var upLimit: Int64?
     package init(
         facts: TorrentFacts, savePath: String, isPaused: Bool = false, isSequential: Bool = false, skipCheck: Bool = false, peers: [Endpoint] = []
     ) {
@@ -113,6 +124,9 @@ package struct NewTorrent: Hashable, Sendable {
         self.skipCheck = skipCheck
         self.peers = peers
     }
+    /// Top-level names; a plan that takes the first folder away may make several: then they are given.
+    package var givenRoots: [String] = []
+    package var roots: [String] { givenRoots.isEmpty ? names.roots(facts.rootName.isEmpty ? [] : [facts.rootName]) : givenRoots }
 }
 
 /// A user's wish. Those that change what is stored are answered after the commit.
@@ -123,20 +137,28 @@ package enum CatalogCommand: Hashable, Sendable {
     case remove(TorrentID, deleteData: Bool)
     case move(TorrentID, savePath: String)
     case addPeers(TorrentID, [Endpoint])
-    /// nil: back to the configuration's value. The limits are those that follow from it.
-    case set(key: String, value: String?, QueueLimits)
+    /// nil: back to the configuration's value. The rules are those that follow from it.
+    case set(key: String, value: String?, CatalogRules)
+    /// The same for each.
+    case edit([TorrentID], TorrentEdit)
+    case queue([TorrentID], QueuePlace)
+    case createCategory(String, savePath: String)
+    case editCategory(String, savePath: String)
+    case removeCategories([String])
+    case createTags([String])
+    case deleteTags([String])
     /// The shell got a magnet's metadata, stored the .torrent file and read it. Has no front end: token 0.
-    case metadata(TorrentID, TorrentFacts)
+    case metadata(TorrentID, TorrentFacts, NamePlan = NamePlan(), roots: [String] = [])
     case recheck(TorrentID)
     case announce(TorrentID)
     case limit(TorrentID, TorrentLimits, group: String)
 
     var torrent: TorrentID? {
         switch self {
-        case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .metadata(let id, _),
+        case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .metadata(let id, _, _, _),
             .recheck(let id), .announce(let id), .limit(let id, _, _):
             id
-        case .add, .set: nil
+        case .add, .set, .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags: nil
         }
     }
 }
@@ -144,6 +166,10 @@ package enum CatalogCommand: Hashable, Sendable {
 package enum CatalogRefusal: Error, Hashable, Sendable {
     case notFound
     case exists(InfoHash)
+    /// A category of that name is there.
+    case taken(String)
+    /// No category, or no tracker, of that name.
+    case unknown(String)
     /// Another torrent writes that path, or the torrent's state forbids the wish.
     case conflict(String)
     case full
@@ -175,7 +201,9 @@ package enum CatalogEvent: Sendable {
     /// Metadata that arrived is of no use, in words for the user.
     case unusable(TorrentID, String)
     /// The configuration was read anew.
-    case limits(QueueLimits)
+    case rules(CatalogRules)
+    /// What the store kept of a torrent's trackers, at the start of a session worker within a run.
+    case schedule(TorrentID, [TrackerReport])
     case draining
 }
 
@@ -192,6 +220,7 @@ package struct DiskEntry: Hashable, Sendable {
     package var infoHash: InfoHash
     package var flags: WorkerFlags
     package var savePath: String
+    package var names: NamePlan
     /// Wire order. Empty: the files were never looked at; otherwise the pieces known to be on disk, maybe none.
     package var durable: [UInt8]
 }
@@ -221,7 +250,7 @@ package enum CatalogEffect: Hashable, Sendable {
     case peerReplayEnd(UInt16)
     case diskAdd(DiskEntry)
     case diskRemove(UInt16, TorrentID, deleteData: Bool)
-    case diskMove(UInt16, TorrentID, savePath: String)
+    case diskMove(UInt16, TorrentID, savePath: String, NamePlan)
     case diskRecheck(UInt16, TorrentID)
     case diskFlags(UInt16, TorrentID, WorkerFlags)
     case diskReplayEnd(UInt16)
@@ -231,12 +260,21 @@ package enum CatalogEffect: Hashable, Sendable {
     case discoveryFlags(TorrentID, WorkerFlags)
     case discoveryCounters([DiscoveryTotals])
     case discoveryCompleted(TorrentID)
+    /// Those of its trackers that had not heard it from an earlier worker.
+    case discoveryCompletedAgain(TorrentID, [String])
     case announceNow(TorrentID)
     case discoveryReplayEnd
     case phaseChanged(TorrentID, TorrentPhase)
     /// It left the catalogue; its stored files are no longer needed unless the hash was added again.
     case removed(TorrentID, InfoHash)
+    /// For the log, in words.
+    case note(TorrentID, String)
+    /// Its programs are due; the answer is an edit with `hooksDone`.
+    case hooks(TorrentID, HookSet)
+    case listsChanged(CatalogList)
 }
+
+package enum CatalogList: Hashable, Sendable { case categories, tags }
 
 /// What one transaction writes. `added` and `metadata` need their .torrent files on disk before the commit.
 package struct StoreBatch: Hashable, Sendable {
@@ -245,6 +283,11 @@ package struct StoreBatch: Hashable, Sendable {
     package var durables: [Durable] = []
     package var counters: [Counters] = []
     package var settings: [Setting] = []
+    /// nil: removed.
+    package var categories: [Setting] = []
+    package var tags: [Setting] = []
+    package var schedules: [Schedule] = []
+    package var totals: CatalogTotals?
     /// Tokens of the `add` commands within.
     package var added: [UInt64] = []
     /// Torrents whose metadata arrived.
@@ -260,7 +303,15 @@ package struct StoreBatch: Hashable, Sendable {
     package struct Counters: Hashable, Sendable {
         package var torrent: TorrentID
         package var counters: LifeCounters
-        package init(torrent: TorrentID, counters: LifeCounters) { (self.torrent, self.counters) = (torrent, counters) }
+        package var activity: TorrentActivity
+        package init(torrent: TorrentID, counters: LifeCounters, activity: TorrentActivity = TorrentActivity()) {
+            (self.torrent, self.counters, self.activity) = (torrent, counters, activity)
+        }
+    }
+    package struct Schedule: Hashable, Sendable {
+        package var torrent: TorrentID
+        package var trackers: [TrackerReport]
+        package init(torrent: TorrentID, trackers: [TrackerReport]) { (self.torrent, self.trackers) = (torrent, trackers) }
     }
     package struct Setting: Hashable, Sendable {
         package var key: String
@@ -268,6 +319,6 @@ package struct StoreBatch: Hashable, Sendable {
         package init(key: String, value: String?) { (self.key, self.value) = (key, value) }
     }
     package var isEmpty: Bool {
-        puts.isEmpty && deletes.isEmpty && durables.isEmpty && counters.isEmpty && settings.isEmpty
+        puts.isEmpty && deletes.isEmpty && durables.isEmpty && counters.isEmpty && settings.isEmpty && categories.isEmpty && tags.isEmpty && schedules.isEmpty
     }
 }

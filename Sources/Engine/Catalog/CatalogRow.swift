@@ -30,8 +30,21 @@ package struct CatalogRow: Sendable {
     package var phase = TorrentPhase.waiting
     package var shard: UInt16 = 0
     package var device: UInt16 = 0
-    /// BEP 3's completed event is due at the discovery worker.
-    var owesCompleted = false
+    /// Its counters when this session worker began.
+    package let countersAtStart: TransferCounters
+    /// Since when both rates are below what the queue counts; nil while one is not.
+    var slowSince: Instant?
+    /// Up to when the times in `record.activity` were counted, and what counts since.
+    var countedAt: Instant?
+    var wasRunning = false
+    var wasSeeding = false
+    var timesStoredAt = Instant(nanoseconds: .min / 2)
+    /// It stands in the queue's order under this rank.
+    var queuedRank: Int64?
+    /// The move to where its data belongs failed: not tried again before the next start.
+    var didMoveFail = false
+    var isChanged = false
+    var isScheduleDirty = false
     var lastAsked = Instant(nanoseconds: .min / 2)
     var sentFlags: WorkerFlags = []
     var sentDiscoveryFlags: WorkerFlags = []
@@ -42,6 +55,7 @@ package struct CatalogRow: Sendable {
 
     init(_ record: TorrentRecord, durable: Bitfield?) {
         self.record = record
+        countersAtStart = record.counters.total
         let count = Int(record.facts.pieceCount)
         if let durable, durable.count == count { self.durable = durable } else { self.durable = Bitfield(count: count) }
         disk = DiskReport(.queued)
@@ -73,6 +87,19 @@ package struct CatalogRow: Sendable {
         return record.facts.totalLength - min(disk.bytesHave, record.facts.totalLength)
     }
     package var isActive: Bool { !record.isPaused && !isHeld && record.removal == .none }
+    /// Uploaded / downloaded, in thousandths; / size where nothing was downloaded.
+    package var ratio: UInt64 {
+        let total = record.counters.total, basis = total.downloaded > 0 ? total.downloaded : record.facts.totalLength
+        guard basis > 0 else { return 0 }
+        let (high, low) = total.uploaded.multipliedFullWidth(by: 1000)
+        return high < basis ? basis.dividingFullWidth((high, low)).quotient : .max
+    }
+    package var isMoving: Bool { !record.movingTo.isEmpty }
+    /// Milliseconds that its times have moved since they were counted.
+    package func uncounted(_ now: Instant) -> UInt64 { countedAt.map { UInt64(max(0, (now - $0).nanoseconds / 1_000_000)) } ?? 0 }
+    package func activeMilliseconds(_ now: Instant) -> UInt64 { record.activity.activeMilliseconds + (wasRunning ? uncounted(now) : 0) }
+    package func seedingMilliseconds(_ now: Instant) -> UInt64 { record.activity.seedingMilliseconds + (wasSeeding ? uncounted(now) : 0) }
+    package func idleMilliseconds(_ now: Instant) -> UInt64 { record.activity.idleMilliseconds + (wasSeeding ? uncounted(now) : 0) }
 
     /// One line; empty when all is well.
     package var error: String {
@@ -100,6 +127,8 @@ package struct CatalogRow: Sendable {
         if record.facts.isPrivate { flags.insert(.isPrivate) }
         if !isActive || !fault.isEmpty { flags.insert(.paused) }
         if record.isSequential || sequentialByDefault { flags.insert(.sequential) }
+        if record.options.isFirstLastFirst { flags.insert(.firstLastFirst) }
+        if record.options.isSuperSeeding { flags.insert(.superSeeding) }
         if record.skipCheck, !record.isChecked { flags.insert(.skipCheck) }
         if isComplete { flags.insert(.completed) }
         return flags

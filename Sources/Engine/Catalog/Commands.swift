@@ -3,10 +3,13 @@ import Primitives
 /// A user's change: checked and staged here, applied after its commit.
 extension CatalogCore {
     mutating func stage(_ command: CatalogCommand, token: UInt64, now: Instant, into effects: inout [CatalogEffect]) {
+        var edits: [(TorrentID, TorrentEdit)] = []
         do throws(CatalogRefusal) {
             try check(command)
+            edits = try self.edits(of: command)
+            if case .queue(let ids, let place) = command { try order(ids, to: place) }
         } catch {
-            if case .metadata(let id, _) = command, case .conflict(let why) = error, let i = index(id) {
+            if case .metadata(let id, _, _, _) = command, case .conflict(let why) = error, let i = index(id) {
                 rows[i]!.fault = why
                 settle(i, into: &effects)
             }
@@ -29,15 +32,21 @@ extension CatalogCore {
         if case .add(let new) = command {
             newID = TorrentID(rawValue: nextID)
             nextID += 1
+            if new.isFirstInQueue { lowestRank -= 1 } else { highestRank += 1 }
             for hash in new.facts.hashes { pendingHashes[hash, default: 0] += 1 }
         }
-        if let root = claimedRoot(command) { pendingRoots[root, default: 0] += 1 }
+        var stagedCommand = StagedCommand(token: token, command: command, newID: newID, addedAt: wallSeconds, edits: edits)
+        if case .add(let new) = command { stagedCommand.rank = new.isFirstInQueue ? lowestRank : highestRank }
+        stagedCommand.claims = claimedRoots(stagedCommand)
+        for root in stagedCommand.claims { pendingRoots[root, default: 0] += 1 }
         if let id = command.torrent { pendingOf[id.rawValue, default: []].append(command) }
-        staged.append(StagedCommand(token: token, command: command, newID: newID, addedAt: wallSeconds))
+        for (id, edit) in edits { pendingOf[id.rawValue, default: []].append(.edit([id], edit)) }
+        stageLists(command)
+        staged.append(stagedCommand)
     }
 
     /// The record as it will be once everything that is pending for it has been applied; nil when it will be gone.
-    private func foreseen(_ id: TorrentID) -> TorrentRecord? {
+    func foreseen(_ id: TorrentID) -> TorrentRecord? {
         guard let row = row(id), row.record.removal == .none else { return nil }
         var record = row.record
         for command in pendingOf[id.rawValue] ?? [] {
@@ -59,54 +68,64 @@ extension CatalogCore {
                 // One whose removal is on its way to the store may be added again right after it, not before.
                 throw .exists(row.record.facts.infoHash)
             }
-            if !new.facts.rootName.isEmpty { try checkRoot(join(new.savePath, new.facts.rootName), of: nil) }
+            guard !new.names.isTooLarge else { throw .conflict("too many renames") }
+            for path in claimed(new) { try checkRoot(path, of: nil) }
         case .move(let id, let path):
             guard let record = foreseen(id) else { throw .notFound }
             try check(path: path)
             guard record.facts.hasMetadata else { throw .noMetadata }
-            if record.savePath == path { throw .conflict("it is there already") }
+            if record.savePath == path, record.options.finalPath.isEmpty || record.options.finalPath == path { throw .conflict("it is there already") }
             if !record.movingTo.isEmpty { throw .conflict("it is being moved to \(record.movingTo)") }
             guard links[.disk(row(id)!.device)] != nil else { throw .unavailable("the disk worker is restarting") }
-            try checkRoot(join(path, record.facts.rootName), of: id)
+            for root in TorrentRecord.join(path, record.roots) { try checkRoot(root, of: id) }
         case .recheck(let id):
             guard let record = foreseen(id) else { throw .notFound }
             guard record.facts.hasMetadata else { throw .noMetadata }
             guard covers(.disk(row(id)!.device), id) else { throw .unavailable("the disk worker is restarting") }
-        case .metadata(let id, let facts):
+        case .metadata(let id, let facts, _, let roots):
             guard let record = foreseen(id), !record.facts.hasMetadata else { throw .notFound }
             for hash in facts.hashes where idOfHash[hash] != nil && idOfHash[hash] != id {
                 throw .conflict("the torrent \(hash) is there already: this magnet link names the same one")
             }
-            try checkRoot(join(record.savePath, facts.rootName), of: id)
+            for root in TorrentRecord.join(record.savePath, roots.isEmpty ? [facts.rootName] : roots) { try checkRoot(root, of: id) }
         case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .announce(let id), .limit(let id, _, _):
             guard foreseen(id) != nil else { throw .notFound }
-        case .set: break
+        case .set, .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags: break
         }
     }
 
-    private func check(path: String) throws(CatalogRefusal) {
+    func check(path: String) throws(CatalogRefusal) {
         guard path.hasPrefix("/") else { throw .badPath("a save path must be absolute") }
         guard path.utf8.count <= CatalogLimits.savePathBytes else { throw .badPath("the save path is longer than \(CatalogLimits.savePathBytes) bytes") }
         guard !path.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { throw .badPath("the save path has a control character") }
         guard !path.split(separator: "/").contains("..") else { throw .badPath("the save path has a .. in it") }
     }
 
-    private func checkRoot(_ root: String, of id: TorrentID?) throws(CatalogRefusal) {
+    func checkRoot(_ root: String, of id: TorrentID?) throws(CatalogRefusal) {
         if let other = idOfRoot[root], other != id, let row = row(other) {
-            throw .conflict("\(row.record.facts.name) (\(row.record.facts.infoHash)) writes \(root) too; use another save path")
+            throw .conflict("\(row.record.name) (\(row.record.facts.infoHash)) writes \(root) too; use another save path")
         }
         if pendingRoots[root] != nil { throw .conflict("another torrent that is being added writes \(root) too") }
     }
 
-    private func join(_ folder: String, _ name: String) -> String { folder == "/" ? "/" + name : folder + "/" + name }
+    func claimed(_ new: NewTorrent) -> [String] {
+        guard !new.facts.rootName.isEmpty else { return [] }
+        return TorrentRecord.join(new.savePath, new.roots)
+    }
 
-    /// The path that a command takes for its torrent.
-    private func claimedRoot(_ command: CatalogCommand) -> String? {
-        switch command {
-        case .add(let new): new.facts.rootName.isEmpty ? nil : join(new.savePath, new.facts.rootName)
-        case .move(let id, let path): row(id).map { join(path, $0.record.facts.rootName) }
-        case .metadata(let id, let facts): row(id).map { join($0.record.savePath, facts.rootName) }
-        default: nil
+    /// The paths that a command takes for its torrents.
+    private func claimedRoots(_ s: StagedCommand) -> [String] {
+        switch s.command {
+        case .add(let new): return claimed(new)
+        case .move(let id, let path): return row(id).map { TorrentRecord.join(path, $0.record.roots) } ?? []
+        case .metadata(let id, let facts, _, let roots): return row(id).map { TorrentRecord.join($0.record.savePath, roots.isEmpty ? [facts.rootName] : roots) } ?? []
+        default:
+            return s.edits.flatMap { id, edit -> [String] in
+                guard let record = row(id)?.record else { return [] }
+                if let path = edit.savePath { return TorrentRecord.join(path, record.roots) }
+                if let roots = edit.roots { return TorrentRecord.join(record.savePath, roots) }
+                return []
+            }
         }
     }
 
@@ -116,18 +135,28 @@ extension CatalogCore {
         case .pause: record.isPaused = true
         case .resume: record.isPaused = false
         case .remove(_, let deleteData): if deleteData { record.removal = .deletingData }
-        case .move(_, let path): record.movingTo = path
+        case .move(_, let path):
+            // Said of the data itself: where it is to be while incomplete follows no more.
+            record.options.isAutoManaged = false
+            if !record.options.finalPath.isEmpty, record.savePath == path { record.options.finalPath = "" } else { record.aim(at: path) }
+        case .edit(_, let edit): record.apply(edit)
         case .addPeers(_, let peers):
             var all = record.peers.filter { !peers.contains($0) }
             all.append(contentsOf: peers)
             record.peers = Array(all.suffix(CatalogLimits.explicitPeers))
         case .limit(_, let limits, let group): (record.limits, record.limitGroup) = (limits, group)
-        case .metadata(_, let facts):
+        case .metadata(_, let facts, let names, let roots):
             let trackers = record.facts.trackers
             record.facts = facts
             // The info dictionary carries no trackers: those of the magnet stay.
             if record.facts.trackers.isEmpty { record.facts.trackers = trackers }
-        case .add, .set, .recheck, .announce: break
+            record.names = names
+            record.roots = roots.isEmpty ? [facts.rootName] : roots
+            if record.options.stopCondition == .metadataReceived {
+                record.options.stopCondition = .none
+                record.isPaused = true
+            }
+        case .add, .set, .recheck, .announce, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags: break
         }
     }
 
@@ -138,6 +167,13 @@ extension CatalogCore {
         record.skipCheck = new.skipCheck
         record.wasMagnet = !new.facts.hasMetadata
         record.peers = Array(new.peers.suffix(CatalogLimits.explicitPeers))
+        record.options = new.options
+        (record.limits.down, record.limits.up) = (new.downLimit, new.upLimit)
+        record.options.tags = new.options.tags.sortedOnce
+        record.options.rank = staged.rank
+        record.names = new.names
+        record.roots = new.roots
+        if new.facts.hasMetadata, new.options.stopCondition == .metadataReceived { record.options.stopCondition = .none }
         return record
     }
 
@@ -147,8 +183,8 @@ extension CatalogCore {
             table[key] = n > 1 ? n - 1 : nil
         }
         if case .add(let new) = s.command { for hash in new.facts.hashes { release(&pendingHashes, hash) } }
-        if let root = claimedRoot(s.command) { release(&pendingRoots, root) }
-        if let id = s.command.torrent {
+        for root in s.claims { release(&pendingRoots, root) }
+        for id in s.torrents {
             pendingOf[id.rawValue]?.removeFirst()
             if pendingOf[id.rawValue]?.isEmpty == true { pendingOf[id.rawValue] = nil }
         }
@@ -161,14 +197,22 @@ extension CatalogCore {
         case .add(let new):
             let row = CatalogRow(Self.record(of: s, new), durable: nil)
             insert(row)
+            totals.added += 1
             announceToLinks(rows.count - 1, into: &effects)
             effects.append(.phaseChanged(s.newID, rows[rows.count - 1]!.phase))
+            applyLists(s.command, into: &effects)
+            dueHooks(rows.count - 1, into: &effects)
             effects.append(.answer(token: s.token, s.newID, nil))
             return
-        case .set(_, _, let limits):
-            queue = limits
+        case .set(_, _, let rules):
+            self.rules = rules
             isQueueDirty = true
             effects.append(.answer(token: s.token, TorrentID(rawValue: 0), nil))
+            return
+        case .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags:
+            applyLists(s.command, into: &effects)
+            for (id, edit) in s.edits { apply(edit, to: id, into: &effects) }
+            effects.append(.answer(token: s.token, s.edits.count == 1 ? s.edits[0].0 : TorrentID(rawValue: 0), nil))
             return
         default: break
         }
@@ -186,13 +230,13 @@ extension CatalogCore {
             effects.append(.answer(token: s.token, id, nil))
             return
         }
+        releasePaths(before)
         Self.project(s.command, onto: &row.record)
         rows[i] = row
+        claimPaths(row.record)
         switch s.command {
         case .pause, .resume: isQueueDirty = true
-        case .move:
-            if let root = row.movingRoot { idOfRoot[root] = id }
-            if covers(.disk(row.device), id) { effects.append(.diskMove(row.device, id, savePath: row.record.movingTo)) }
+        case .move: sendMove(i, before, into: &effects)
         case .limit(_, let limits, let group):
             if covers(.peer(row.shard), id) { effects.append(.peerLimits(row.shard, id, limits, group: group)) }
         case .addPeers(_, let peers):
@@ -219,6 +263,7 @@ extension CatalogCore {
         if onDisk, covers(.disk(row.device), id) { effects.append(.diskRemove(row.device, id, deleteData: deleteData)) }
         if deleteData, onDisk {
             phaseCounts[Int(row.phase.rawValue)] -= 1
+            leaveOrder(i)
             rows[i]!.record.removal = .deletingData
             rows[i]!.downRate = 0
             rows[i]!.upRate = 0
@@ -240,7 +285,7 @@ extension CatalogCore {
         rows[i] = row
         // A magnet by one hash may turn out to be a hybrid's.
         for hash in facts.hashes where idOfHash[hash] == nil { idOfHash[hash] = row.record.id }
-        if let root = row.record.rootPath { idOfRoot[root] = row.record.id }
+        claimPaths(row.record)
         announceToLinks(i, into: &effects)
         settle(i, into: &effects)
         precondition(old.record.id == row.record.id)

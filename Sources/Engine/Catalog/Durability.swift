@@ -27,11 +27,19 @@ extension CatalogCore {
             switch s.command {
             case .add(let new):
                 records[s.newID.rawValue] = Self.record(of: s, new)
+                storeLists(s.command, into: &batch)
                 touch(s.newID)
                 batch.added.append(s.token)
             case .set(let key, let value, _): batch.settings.append(.init(key: key, value: value))
             case .remove(let id, let deleteData) where !deleteData || row(id)?.record.facts.hasMetadata != true: deleted.append(id)
             case .recheck, .announce: break
+            case .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags:
+                for (id, edit) in s.edits {
+                    if records[id.rawValue] == nil { records[id.rawValue] = row(id)?.record }
+                    records[id.rawValue]?.apply(edit)
+                    touch(id)
+                }
+                storeLists(s.command, into: &batch)
             default:
                 let id = s.command.torrent!
                 if records[id.rawValue] == nil { records[id.rawValue] = row(id)?.record }
@@ -49,8 +57,12 @@ extension CatalogCore {
             if let row = row(id) { batch.durables.append(.init(torrent: id, bytes: row.durable.wireBytes)) }
         }
         for id in dirtyCounters where !gone.contains(id.rawValue) {
-            if let row = row(id) { batch.counters.append(.init(torrent: id, counters: row.record.counters)) }
+            if let row = row(id) { batch.counters.append(.init(torrent: id, counters: row.record.counters, activity: row.record.activity)) }
         }
+        for id in dirtySchedules where !gone.contains(id.rawValue) {
+            if let row = row(id) { batch.schedules.append(.init(torrent: id, trackers: row.trackers)) }
+        }
+        batch.totals = totals
         batch.nextID = nextID
 
         (inFlight, staged) = (staged, [])
@@ -59,6 +71,9 @@ extension CatalogCore {
         (committingCounters, dirtyCounters) = (dirtyCounters, [])
         (committingAcknowledgements, acknowledgements) = (acknowledgements, [])
         (committingCompletions, completions) = (completions, [])
+        (committingMoves, moves) = (moves, [])
+        (committingSchedules, dirtySchedules) = (dirtySchedules, [])
+        for id in committingSchedules { if let i = index(id) { rows[i]!.isScheduleDirty = false } }
         for id in committingRecords { if let i = index(id) { rows[i]!.isRecordDirty = false } }
         for id in committingDurables { if let i = index(id) { rows[i]!.isDurableDirty = false } }
         for id in committingCounters { if let i = index(id) { rows[i]!.areCountersDirty = false } }
@@ -76,7 +91,14 @@ extension CatalogCore {
         let commands = inFlight
         inFlight = []
         for s in commands { apply(s, now: now, into: &effects) }
-        for id in committingCompletions { announceCompletion(id, into: &effects) }
+        for id in committingCompletions {
+            announceCompletion(id, into: &effects)
+            if let i = index(id) { dueHooks(i, into: &effects) }
+        }
+        for id in committingMoves {
+            guard let i = index(id), let row = rows[i], row.isMoving, covers(.disk(row.device), id) else { continue }
+            effects.append(.diskMove(row.device, id, savePath: row.record.movingTo, row.record.movingNames))
+        }
         clearCommitting()
     }
 
@@ -89,6 +111,7 @@ extension CatalogCore {
         (inFlight, staged) = ([], [])
         for s in refused {
             unpend(s)
+            unstageLists(s.command)
             effects.append(.answer(token: s.token, s.command.torrent ?? TorrentID(rawValue: 0), .storage(why)))
         }
         for id in committingRecords { if let i = index(id) { markRecord(i, now: now) } else { dirtyRecords.append(id); recordsSince = recordsSince ?? now } }
@@ -96,6 +119,8 @@ extension CatalogCore {
         for id in committingCounters { if let i = index(id) { markCounters(i, now: now) } }
         acknowledgements = committingAcknowledgements + acknowledgements
         completions = committingCompletions + completions
+        moves = committingMoves + moves
+        for id in committingSchedules { if let i = index(id) { markSchedule(i, now: now) } }
         clearCommitting()
     }
 
@@ -105,12 +130,15 @@ extension CatalogCore {
         committingCounters = []
         committingAcknowledgements = []
         committingCompletions = []
+        committingMoves = []
+        committingSchedules = []
     }
 
     mutating func markRecord(_ i: Int, now: Instant) {
         if recordsSince == nil { recordsSince = now }
         guard !rows[i]!.isRecordDirty else { return }
         rows[i]!.isRecordDirty = true
+        markChanged(i)
         dirtyRecords.append(rows[i]!.record.id)
     }
     mutating func markDurable(_ i: Int, now: Instant) {
@@ -125,6 +153,12 @@ extension CatalogCore {
         guard !rows[i]!.areCountersDirty else { return }
         rows[i]!.areCountersDirty = true
         dirtyCounters.append(rows[i]!.record.id)
+    }
+    mutating func markSchedule(_ i: Int, now: Instant) {
+        if countersSince == nil { countersSince = now }
+        guard !rows[i]!.isScheduleDirty else { return }
+        rows[i]!.isScheduleDirty = true
+        dirtySchedules.append(rows[i]!.record.id)
     }
     mutating func markLeft(_ i: Int) {
         guard !rows[i]!.isLeftDirty else { return }

@@ -12,16 +12,19 @@ extension CatalogCore {
             last = id.rawValue
             precondition(indexOf[id.rawValue] == i)
             precondition(idOfHash[row.record.facts.infoHash] == id)
-            if let root = row.record.rootPath, row.fault.isEmpty { precondition(idOfRoot[root] != nil) }
+            if row.fault.isEmpty { for root in row.record.claimedPaths { precondition(idOfRoot[root] != nil) } }
+            precondition((row.queuedRank != nil) == row.wantsQueuePlace, "a torrent stands in the queue that should not, or the other way round")
             precondition(row.durable.count == Int(row.record.facts.pieceCount))
             if row.record.removal == .none { counts[Int(row.phase.rawValue)] += 1 }
         }
         precondition(live == count && indexOf.count == live && dead == rows.count - live)
+        precondition(queueOrder.count == rows.count { $0?.queuedRank != nil } && zip(queueOrder, queueOrder.dropFirst()).allSatisfy { $0 < $1 }, "the queue is out of order")
+        precondition(heldCount == rows.count { $0?.isHeld == true })
         precondition(counts == phaseCounts, "phases are counted wrong")
         precondition(last < nextID)
         precondition(isCommitting || (inFlight.isEmpty && committingRecords.isEmpty && committingDurables.isEmpty))
         let waiting = staged + inFlight
-        precondition(pendingOf.values.reduce(0) { $0 + $1.count } == waiting.filter { $0.command.torrent != nil }.count)
+        precondition(pendingOf.values.reduce(0) { $0 + $1.count } == waiting.reduce(0) { $0 + $1.torrents.count })
         precondition(waiting.isEmpty ? pendingHashes.isEmpty && pendingRoots.isEmpty : true)
     }
 }

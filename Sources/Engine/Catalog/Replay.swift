@@ -39,6 +39,7 @@ extension CatalogCore {
                 rows[i]!.peers = 0
                 rows[i]!.seeds = 0
                 rows[i]!.peerFault = ""
+                markChanged(i)
             }
         case .disk(let device):
             acknowledgements.removeAll { $0.device == device }
@@ -96,7 +97,7 @@ extension CatalogCore {
         }
     }
 
-    private mutating func send(_ i: Int, on link: CatalogLink, isUnclean: Bool, into effects: inout [CatalogEffect]) {
+    mutating func send(_ i: Int, on link: CatalogLink, isUnclean: Bool, into effects: inout [CatalogEffect]) {
         let row = rows[i]!, record = row.record
         guard serves(link, row) else { return }
         var flags = row.flags(sequentialByDefault: configuration.isSequential)
@@ -116,9 +117,9 @@ extension CatalogCore {
                 .diskAdd(
                     DiskEntry(
                         device: device, torrent: record.id, infoHash: record.facts.infoHash, flags: flags, savePath: record.savePath,
-                        durable: record.isChecked ? row.durable.wireBytes : [])))
+                        names: record.names, durable: record.isChecked ? row.durable.wireBytes : [])))
             // What was under way when the worker died begins again: both are idempotent.
-            if !record.movingTo.isEmpty { effects.append(.diskMove(device, record.id, savePath: record.movingTo)) }
+            if !record.movingTo.isEmpty { effects.append(.diskMove(device, record.id, savePath: record.movingTo, record.movingNames)) }
             if record.removal == .deletingData { effects.append(.diskRemove(device, record.id, deleteData: true)) }
         case .discovery:
             let said = row.discoveryFlags(sequentialByDefault: configuration.isSequential)
@@ -126,11 +127,17 @@ extension CatalogCore {
             effects.append(
                 .discoveryAdd(
                     DiscoveryEntry(torrent: record.id, facts: record.facts, flags: said, trackers: trackerEntries(row), counters: totals(row))))
-            if row.owesCompleted {
-                rows[i]!.owesCompleted = false
-                effects.append(.discoveryCompleted(record.id))
-            }
+            let owed = row.trackers.filter(\.completedPending).map(\.url)
+            if !owed.isEmpty { effects.append(.discoveryCompletedAgain(record.id, owed)) }
         }
+    }
+
+    mutating func sendToDiscovery(_ i: Int, into effects: inout [CatalogEffect]) { send(i, on: .discovery, isUnclean: false, into: &effects) }
+
+    mutating func scheduleLoaded(_ id: TorrentID, _ reports: [TrackerReport]) {
+        guard let i = index(id), rows[i]!.trackers.isEmpty else { return }
+        let urls = Set(rows[i]!.record.facts.trackers.joined())
+        rows[i]!.trackers = reports.filter { urls.contains($0.url) }
     }
 
     private func trackerEntries(_ row: CatalogRow) -> [TrackerReport] {
@@ -147,7 +154,7 @@ extension CatalogCore {
     }
 
     /// Rows are in the order of their ids, with holes.
-    private func firstIndex(after id: UInt32) -> Int {
+    func firstIndex(after id: UInt32) -> Int {
         var low = 0, high = rows.count
         while low < high {
             var mid = (low + high) / 2

@@ -9,12 +9,14 @@ extension CatalogCore {
         rows[i]!.disk = report
         rows[i]!.isDiskKnown = true
         markLeft(i)
+        markChanged(i)
         if report.condition == .ready || report.condition == .paused {
             var changed = false
             if !rows[i]!.record.isChecked {
                 rows[i]!.record.isChecked = true
                 isQueueDirty = true
                 changed = true
+                firstLooked(i)
             }
             if report.piecesHave < count {
                 if !rows[i]!.record.wasIncomplete {
@@ -23,10 +25,11 @@ extension CatalogCore {
                 }
             } else if rows[i]!.record.completedAt == 0 {
                 rows[i]!.record.completedAt = max(wallSeconds, 1)
-                if rows[i]!.record.wasIncomplete { completions.append(id) }
+                if rows[i]!.record.wasIncomplete { becameComplete(i) }
                 isQueueDirty = true
                 changed = true
             }
+            if report.piecesHave == count, settleIntoPlace(i) { changed = true }
             if changed { markRecord(i, now: now) }
         }
         settle(i, into: &effects)
@@ -64,12 +67,23 @@ extension CatalogCore {
 
     mutating func diskMoved(_ id: TorrentID, _ path: String, _ message: String, now: Instant, into effects: inout [CatalogEffect]) {
         guard let i = index(id), var row = rows[i], !row.record.movingTo.isEmpty else { return }
-        let stale = message.isEmpty ? row.record.rootPath : row.movingRoot
-        if let stale, idOfRoot[stale] == id { idOfRoot[stale] = nil }
-        if message.isEmpty { row.record.savePath = path }
+        releasePaths(row.record)
+        if message.isEmpty {
+            row.record.savePath = path
+            row.record.names = row.record.movingNames
+            row.record.roots = row.record.movingRoots
+            if row.record.options.finalPath == path { row.record.options.finalPath = "" }
+        } else {
+            // On its way to the incomplete folder it is at its final place already.
+            if row.record.options.finalPath == row.record.savePath { row.record.options.finalPath = "" }
+            row.didMoveFail = true
+            effects.append(.note(id, "\(row.record.name) could not be moved: \(message)"))
+        }
         row.record.movingTo = ""
+        (row.record.movingNames, row.record.movingRoots) = (NamePlan(), [])
         rows[i] = row
-        if let root = row.record.rootPath { idOfRoot[root] = id }
+        claimPaths(row.record)
+        dueHooks(i, into: &effects)
         markRecord(i, now: now)
         settle(i, into: &effects)
     }
@@ -77,22 +91,35 @@ extension CatalogCore {
 
 /// What the peer shards say.
 extension CatalogCore {
-    mutating func peers(_ shard: UInt16, _ generation: Generation, _ reports: [PeerReport], now: Instant) {
+    mutating func peers(_ shard: UInt16, _ generation: Generation, _ reports: [PeerReport], now: Instant, into effects: inout [CatalogEffect]) {
         for report in reports {
             guard let i = index(report.torrent) else { continue }
             rows[i]!.downRate = report.downRate
             rows[i]!.upRate = report.upRate
             rows[i]!.peers = report.peers
             rows[i]!.seeds = report.seeds
+            markChanged(i)
+            noteRates(i)
+            if report.seeds > 0 { rows[i]!.record.activity.seenComplete = wallSeconds }
             let before = rows[i]!.record.counters.total
             rows[i]!.record.counters.report(generation: generation.rawValue, report.counters)
-            if rows[i]!.record.counters.total != before { markCounters(i, now: now) }
+            let after = rows[i]!.record.counters.total
+            guard after != before else { continue }
+            totals.transfer.downloaded += after.downloaded - before.downloaded
+            totals.transfer.downloadedAgain += after.downloadedAgain - before.downloadedAgain
+            totals.transfer.uploaded += after.uploaded - before.uploaded
+            countTimes(i)
+            rows[i]!.record.activity.idleMilliseconds = 0
+            rows[i]!.record.activity.lastActivity = wallSeconds
+            markCounters(i, now: now)
+            checkShare(i, now, into: &effects)
         }
     }
 
     mutating func peerFault(_ id: TorrentID, _ message: String, into effects: inout [CatalogEffect]) {
         guard let i = index(id) else { return }
         rows[i]!.peerFault = message
+        markChanged(i)
         effects.append(.phaseChanged(id, rows[i]!.phase))
     }
 
@@ -128,9 +155,12 @@ extension CatalogCore {
         effects.append(.peersFound(row.shard, id, source, Array(endpoints.prefix(wanted)), isVersion2: isVersion2))
     }
 
-    mutating func tracker(_ id: TorrentID, _ report: TrackerReport) {
+    mutating func tracker(_ id: TorrentID, _ report: TrackerReport, now: Instant) {
         guard let i = index(id) else { return }
-        if let at = rows[i]!.trackers.firstIndex(where: { $0.tier == report.tier && $0.url == report.url }) {
+        markChanged(i)
+        // An announce that begins changes nothing that is stored.
+        if report.state != 1 { markSchedule(i, now: now) }
+        if let at = rows[i]!.trackers.firstIndex(where: { $0.url == report.url }) {
             rows[i]!.trackers[at] = report
         } else if rows[i]!.record.facts.trackers.contains(where: { $0.contains(report.url) }) {
             rows[i]!.trackers.append(report)
@@ -162,10 +192,10 @@ extension CatalogCore {
 
     mutating func announceCompletion(_ id: TorrentID, into effects: inout [CatalogEffect]) {
         guard let i = index(id), rows[i]!.record.removal == .none else { return }
-        guard covers(.discovery, id) else {
-            rows[i]!.owesCompleted = true
-            return
-        }
+        // Until each says that it heard: a discovery worker that dies meanwhile leaves the rest to the next.
+        for t in rows[i]!.trackers.indices where rows[i]!.trackers[t].startedSent { rows[i]!.trackers[t].completedPending = true }
+        markSchedule(i, now: clock)
+        guard covers(.discovery, id) else { return }
         effects.append(.discoveryCounters([totals(rows[i]!)]))
         effects.append(.discoveryCompleted(id))
     }

@@ -137,21 +137,42 @@ package struct TorrentRecord: Hashable, Sendable {
     /// Empty: in no group.
     package var limitGroup = ""
     package var counters = LifeCounters()
+    package var options = TorrentOptions()
+    package var activity = TorrentActivity()
+    /// How the files are called now, and once the move under way is done.
+    package var names = NamePlan()
+    package var movingNames = NamePlan()
+    /// Top-level names in the save folder that hold everything; empty while they are unknown.
+    package var roots: [String]
+    package var movingRoots: [String] = []
 
     package init(id: TorrentID, facts: TorrentFacts, savePath: String, addedAt: UInt64) {
         self.id = id
         self.facts = facts
         self.savePath = savePath
         self.addedAt = addedAt
+        roots = facts.rootName.isEmpty ? [] : [facts.rootName]
     }
 
     package var hasLimits: Bool { limits != TorrentLimits() || !limitGroup.isEmpty }
 
-    /// The path that no other torrent may write; nil while the name is unknown.
-    package var rootPath: String? { rootPath(in: savePath) }
-    package func rootPath(in folder: String) -> String? {
-        guard !facts.rootName.isEmpty else { return nil }
-        return folder == "/" ? "/" + facts.rootName : folder + "/" + facts.rootName
+    package var name: String { options.name.isEmpty ? facts.name : options.name }
+
+    /// Paths that no other torrent may write, now and after what is under way; empty while the names are unknown.
+    package var claimedPaths: [String] {
+        var out = Self.join(savePath, roots)
+        if !movingTo.isEmpty { out += Self.join(movingTo, movingRoots) }
+        if !options.finalPath.isEmpty { out += Self.join(options.finalPath, roots) }
+        return out
+    }
+    static func join(_ folder: String, _ names: [String]) -> [String] { names.map { folder == "/" ? "/" + $0 : folder + "/" + $0 } }
+    /// What a file manager is pointed at; empty while it is unknown.
+    package var contentPath: String {
+        switch roots.count {
+        case 0: ""
+        case 1: Self.join(savePath, roots)[0]
+        default: savePath
+        }
     }
 }
 
@@ -171,4 +192,14 @@ package enum CatalogLimits {
     /// After the store refused a commit.
     package static let storeRetry = TimeSpan.seconds(2)
     package static let savePathBytes = 4000
+    /// Categories, and tags.
+    package static let names = 10_000
+    package static let tagsPerTorrent = 100
+    /// Rows looked at in a second for what time alone brings about: share limits, times to be stored.
+    package static let sweepRows = 2000
+    /// How old the stored times of a running torrent may be.
+    package static let timesStored = TimeSpan.minutes(10)
+    /// The queue is worked out at most this often where that costs milliseconds.
+    package static let queuePause = TimeSpan.milliseconds(250)
+    package static let queuePauseAbove = 5000
 }

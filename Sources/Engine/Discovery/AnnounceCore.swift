@@ -88,6 +88,7 @@ package struct AnnounceCore: Sendable {
             torrents[slot].uploaded = uploaded
             torrents[slot].left = left
         case .completed(let id): complete(id, now)
+        case .completedAgain(let id, let trackers): completeAgain(id, trackers, now)
         case .announceNow(let id): announceNow(id, now)
         case .replayEnded(let port, let key, let peerID): endReplay(port, key, peerID, now)
         case .listenPort(let port): listenPort = port
@@ -141,7 +142,7 @@ package struct AnnounceCore: Sendable {
         TrackerReport(
             torrent: torrent.id, tier: tracker.tier, url: urls[tracker.url].text, state: tracker.state,
             startedSent: tracker.startedSent, seeds: tracker.seeds, leechers: tracker.leechers, downloads: tracker.downloads,
-            next: tracker.next, message: tracker.message)
+            next: tracker.next, message: tracker.message, completedPending: tracker.completedPending)
     }
 
     func say(_ slot: Int, _ i: Int, _ effects: inout [Effect]) {

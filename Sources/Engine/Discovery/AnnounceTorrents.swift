@@ -147,6 +147,15 @@ extension AnnounceCore {
         reschedule(slot, now)
     }
 
+    mutating func completeAgain(_ id: TorrentID, _ trackers: [String], _ now: Instant) {
+        guard let slot = slots[id] else { return }
+        for i in torrents[slot].trackers.indices where trackers.contains(urls[torrents[slot].trackers[i].url].text) {
+            torrents[slot].trackers[i].completedPending = true
+            if torrents[slot].trackers[i].isAvailable { torrents[slot].trackers[i].next = now }
+        }
+        reschedule(slot, now)
+    }
+
     mutating func announceNow(_ id: TorrentID, _ now: Instant) {
         guard let slot = slots[id] else { return }
         torrents[slot].isForced = true

@@ -76,6 +76,8 @@ package struct TrackerReport: Equatable, Sendable {
     package var seeds: Int32, leechers: Int32, downloads: Int32
     package var next: Instant
     package var message: String
+    /// `completed` is still due at it.
+    package var completedPending = false
 }
 
 /// Names one announce under way. Of an older generation: forgotten.
@@ -123,6 +125,8 @@ extension AnnounceCore {
         case torrentPaused(TorrentID, Bool)
         case counters(TorrentID, downloaded: UInt64, uploaded: UInt64, left: UInt64)
         case completed(TorrentID)
+        /// The same for the trackers with these URLs, which an earlier worker did not reach.
+        case completedAgain(TorrentID, [String])
         case announceNow(TorrentID)
         /// Torrents that the replay did not name are gone. Announcing begins.
         case replayEnded(listenPort: UInt16, key: UInt32, peerID: PeerID)

@@ -31,7 +31,7 @@ extension DiskCore {
     private mutating func addAgain(_ row: Int, _ spec: TorrentSpec, _ now: Instant, _ effects: inout [DiskEffect]) {
         self[row: row].isNamed = true
         let torrent = self[row: row]
-        if spec.savePath != torrent.spec.savePath, torrent.phase != .moving {
+        if spec.savePath != torrent.spec.savePath || spec.names != torrent.spec.names, torrent.phase != .moving {
             effects.append(.movedTo(torrent.id, torrent.spec.savePath, message: ""))
         }
         if let stored = Bitfield(wire: spec.durable, count: torrent.have.count) ?? (spec.durable.isEmpty ? Bitfield(count: torrent.have.count) : nil) {
@@ -64,13 +64,24 @@ extension DiskCore {
         settle(row, then: .remove(deleteData: deleteData), now, &effects)
     }
 
-    mutating func move(_ id: TorrentID, _ path: String, _ now: Instant, _ effects: inout [DiskEffect]) {
-        guard let row = rowOf[id], self[row: row].phase != .deleting, self[row: row].layout != nil else {
-            effects.append(.movedTo(id, path, message: "the torrent's files are not known yet"))
+    mutating func move(_ id: TorrentID, _ path: String, _ names: FileNames, _ now: Instant, _ effects: inout [DiskEffect]) {
+        guard let row = rowOf[id], self[row: row].phase != .deleting else {
+            effects.append(.movedTo(id, path, message: "the torrent is not known"))
+            return
+        }
+        guard self[row: row].layout != nil else {
+            self[row: row].moveWhenOpen = (path, names)
             return
         }
         effects.append(.unready(id, .checking, shard: nil))
-        settle(row, then: .move(path), now, &effects)
+        settle(row, then: .move(path, names), now, &effects)
+    }
+
+    /// The files were looked at, found or not: what is missing may be where an interrupted move has put it.
+    private mutating func moveIfAsked(_ row: Int, _ now: Instant, _ effects: inout [DiskEffect]) {
+        guard let move = self[row: row].moveWhenOpen, self[row: row].layout != nil else { return }
+        self[row: row].moveWhenOpen = nil
+        self.move(self[row: row].id, move.path, move.names, now, &effects)
     }
 
     mutating func recheck(_ id: TorrentID, _ now: Instant, _ effects: inout [DiskEffect]) {
@@ -124,10 +135,10 @@ extension DiskCore {
             self[row: row].recheckAll = true
             self[row: row].fault = nil
             reopen(row)
-        case .move(let path):
+        case .move(let path, let names):
             self[row: row].phase = .moving
             self[row: row].inFlight += 1
-            effects.append(.moveFiles(torrent.id, to: path))
+            effects.append(.moveFiles(torrent.id, to: path, names))
             reportNow(row, &effects)
         case .remove(let deleteData):
             if deleteData, torrent.layout != nil {
@@ -183,8 +194,10 @@ extension DiskCore {
     }
 
     /// The shell has moved the files: its next effects use the new folder.
-    package mutating func setSavePath(_ id: TorrentID, _ path: String) {
-        if let row = rowOf[id] { self[row: row].spec.savePath = path }
+    package mutating func setPlace(_ id: TorrentID, _ path: String, _ names: FileNames) {
+        guard let row = rowOf[id] else { return }
+        self[row: row].spec.savePath = path
+        self[row: row].spec.names = names
     }
 
     // MARK: The look at the files
@@ -222,6 +235,7 @@ extension DiskCore {
         case .failure(let fault): fail(row, fault, now, &effects)
         case .success(let found): judge(row, found, now, &effects)
         }
+        moveIfAsked(row, now, &effects)
     }
 
     /// What is known, what is lost, what has to be hashed.

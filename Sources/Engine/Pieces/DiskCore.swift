@@ -91,7 +91,7 @@ package struct DiskCore {
         switch event {
         case .add(let id, let spec): add(id, spec, now, &effects)
         case .remove(let id, let deleteData): remove(id, deleteData, now, &effects)
-        case .move(let id, let path): move(id, path, now, &effects)
+        case .move(let id, let path, let names): move(id, path, names, now, &effects)
         case .recheck(let id): recheck(id, now, &effects)
         case .pause(let id, let paused): pause(id, paused, now, &effects)
         case .replayEnd: replayEnd(now, &effects)

@@ -52,6 +52,34 @@ package struct DiskFault: Error, Equatable, Sendable {
 
 package enum Allocation: UInt8, Sendable { case none = 0, sparse, full }
 
+/// How the paths of a torrent's files come from those in its metainfo: renames in order, then the suffix.
+package struct FileNames: Equatable, Sendable {
+    package struct Rename: Equatable, Sendable {
+        /// Of a file, or of a folder and all in it.
+        package let from: String
+        /// Empty: what is in the folder stands without it.
+        package let to: String
+        package init(from: String, to: String) { (self.from, self.to) = (from, to) }
+    }
+    package var renames: [Rename] = []
+    package var suffix = ""
+    package init(renames: [Rename] = [], suffix: String = "") { (self.renames, self.suffix) = (renames, suffix) }
+    package var isEmpty: Bool { renames.isEmpty && suffix.isEmpty }
+
+    package func path(_ original: String) -> String {
+        var path = original
+        for r in renames {
+            if path == r.from {
+                if !r.to.isEmpty { path = r.to }
+            } else if path.hasPrefix(r.from + "/") {
+                let rest = path.dropFirst(r.from.count + 1)
+                path = r.to.isEmpty ? String(rest) : r.to + "/" + rest
+            }
+        }
+        return path + suffix
+    }
+}
+
 /// What the session says of a torrent.
 package struct TorrentSpec: Equatable, Sendable {
     package var metainfoPath: String
@@ -66,6 +94,8 @@ package struct TorrentSpec: Equatable, Sendable {
     package var skipCheck: Bool
     /// The last run had no final checkpoint: pieces outside `durable` may be on disk.
     package var unclean: Bool
+    /// How the paths of the metainfo are changed.
+    package var names = FileNames()
     package init(
         metainfoPath: String, savePath: String, durable: [UInt8] = [], sourceDevice: UInt64 = 0, allocation: Allocation = .full,
         paused: Bool = false, skipCheck: Bool = false, unclean: Bool = false
@@ -118,7 +148,7 @@ package enum DiskEvent {
     // The session's.
     case add(TorrentID, TorrentSpec)
     case remove(TorrentID, deleteData: Bool)
-    case move(TorrentID, savePath: String)
+    case move(TorrentID, savePath: String, FileNames = FileNames())
     case recheck(TorrentID)
     case pause(TorrentID, Bool)
     case replayEnd
@@ -193,7 +223,7 @@ package enum DiskEffect {
     case closeFiles(TorrentID)
     case forget(TorrentID)
     case probe(volume: UInt64, folder: String)
-    case moveFiles(TorrentID, to: String)
+    case moveFiles(TorrentID, to: String, FileNames)
     case deleteFiles(TorrentID)
     case log(String)
     case drained

@@ -22,7 +22,7 @@ enum Phase: Equatable {
 
 enum After: Equatable {
     case recheck
-    case move(String)
+    case move(String, FileNames)
     case remove(deleteData: Bool)
 }
 
@@ -55,6 +55,8 @@ struct DiskTorrent {
     /// Jobs, syncs and other answers that the shell owes.
     var inFlight = 0
     var held: [HeldRequest] = []
+    /// A move that was asked for before the files were looked at: one that an earlier worker may have begun.
+    var moveWhenOpen: (path: String, names: FileNames)?
     /// What a check has yet to look at, where it is, how many it has looked at.
     var wanted = Bitfield(count: 0)
     var cursor = 0

@@ -82,6 +82,16 @@ package struct FileLayout: Sendable {
         storedLength = stored
     }
 
+    /// The same bytes under other paths. Pad files have none.
+    package func named(_ names: FileNames) -> FileLayout {
+        if names.isEmpty { return self }
+        let files = self.files.map { f in
+            f.isPad ? f : LayoutFile(path: names.path(f.path), length: f.length, isPad: false, isExecutable: f.isExecutable, linkTarget: f.linkTarget)
+        }
+        guard let layout = FileLayout(files: files, pieceLength: geometry.pieceLength) else { preconditionFailure("lengths that agreed agree no more") }
+        return layout
+    }
+
     /// The file that holds the byte at `offset` of the torrent: the last that starts at or before it and is not empty.
     /// Needs offset < geometry.totalLength. O(log n).
     package func file(at offset: UInt64) -> Int {

@@ -3,7 +3,7 @@ import Primitives
 /// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
 /// enforces it, or when it names a feature that this build lacks and refuses to pretend otherwise.
 package enum OptionTable {
-    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + api + observability
+    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + api + seeding + adding + hooks + rss + observability
 
     package static func find(_ key: String) -> Option? { byKey[key] }
     /// The option that an environment variable names; nil when it names none.
@@ -57,6 +57,10 @@ package enum OptionTable {
             "disk.download_dir", .path, .text(""), "where torrents go that are added without a save path; empty: a save path must be given",
             needsRestart: false),
         integer("disk.cache_size_mb", 256, 16...65536, "MiB of the piece buffers and block cache of each peer shard"),
+        option("disk.incomplete_dir", .path, .text(""), "where data stands until all of it is there; empty: in its save path", needsRestart: false),
+        option(
+            "disk.incomplete_suffix", .text(maximumBytes: 32), .text(""), "behind the names of a torrent's files until all of them are there, as .part; empty: none",
+            needsRestart: false),
         option(
             "disk.preallocate", .choice(["none", "sparse", "full", "fallocate"]), .text("sparse"),
             "none: files grow; sparse: full length without blocks; full or fallocate: blocks reserved"),
@@ -121,6 +125,50 @@ package enum OptionTable {
         integer("queue.max_active_torrents", 0, 0...100_000, "torrents active at once; 0: no limit", needsRestart: false),
         integer("queue.max_active_downloading", 0, 0...100_000, "of these, unfinished ones; 0: no limit", needsRestart: false),
         integer("queue.max_active_seeding", 0, 0...100_000, "of these, finished ones; 0: no limit", needsRestart: false),
+        option("queue.ignore_slow_torrents", .boolean, .boolean(false), "torrents that hardly transfer take no place", needsRestart: false),
+        integer("queue.slow_down_kib", 2, 0...1_000_000, "KiB/s received below which, and", needsRestart: false),
+        integer("queue.slow_up_kib", 2, 0...1_000_000, "KiB/s sent below which a torrent counts as slow", needsRestart: false),
+        option("queue.slow_after", .seconds(1...86400), .number(60), "for how long it must have been", needsRestart: false),
+    ]
+
+    private static let seeding: [Option] = [
+        option("seeding.max_ratio", .number(-1...9999), .number(-1), "uploaded / downloaded at which a torrent has done its share; -1: no limit", needsRestart: false),
+        integer("seeding.max_minutes", -1, -1...52_560_000, "minutes of seeding after which it has; -1: no limit", needsRestart: false),
+        integer("seeding.max_inactive_minutes", -1, -1...52_560_000, "minutes of seeding without a byte asked for after which it has; -1: no limit", needsRestart: false),
+        option(
+            "seeding.limit_action", .choice(["stop", "remove", "remove_with_data", "super_seeding"]), .text("stop"), "what becomes of a torrent that has done its share",
+            needsRestart: false),
+    ]
+
+    private static let adding: [Option] = [
+        option("add.paused", .boolean, .boolean(false), "add torrents without starting them", needsRestart: false),
+        option("add.top_of_queue", .boolean, .boolean(false), "put new torrents at the top of the queue", needsRestart: false),
+        option("add.auto_managed", .boolean, .boolean(false), "the save path of new torrents follows their category", needsRestart: false),
+        option(
+            "add.stop_condition", .choice(["none", "metadata_received", "files_checked"]), .text("none"), "when a new torrent pauses by itself", needsRestart: false),
+        option(
+            "add.content_layout", .choice(["original", "subfolder", "no_subfolder"]), .text("original"),
+            "subfolder: a single file gets a folder of its own; no_subfolder: the content of a folder stands in the save path", needsRestart: false),
+    ]
+
+    // Lists are argument vectors; no shell reads them.
+    private static let hooks: [Option] = [
+        option(
+            "hooks.on_add", .list(maximumCount: 64), .list([]),
+            "program and arguments to run when a torrent was added; %N name, %L category, %G tags, %F content path, %R root path, %D save path, %C files, %Z bytes, %T tracker, %I v1 hash, %J v2 hash, %K id",
+            needsRestart: false),
+        option("hooks.on_finish", .list(maximumCount: 64), .list([]), "the same for a download that has ended and stands in its place", needsRestart: false),
+        option("hooks.timeout", .seconds(1...86400), .number(300), "how long such a program may run", needsRestart: false),
+        integer("hooks.max_running", 4, 1...64, "how many of them at once", needsRestart: false),
+    ]
+
+    private static let rss: [Option] = [
+        option("rss.enable", .boolean, .boolean(true), "fetch the feeds that there are", needsRestart: false),
+        option("rss.auto_download", .boolean, .boolean(true), "add what the rules take", needsRestart: false),
+        option("rss.refresh_interval", .seconds(60...31_536_000), .number(1800), "between two fetches of a feed", needsRestart: false),
+        integer("rss.max_articles", 100, 1...5000, "articles kept of each feed", needsRestart: false),
+        // A feed or a .torrent address comes from outside: it must not make us ask our own network.
+        option("rss.allow_local", .boolean, .boolean(false), "feeds and torrents may be fetched from private addresses and this machine", needsRestart: false),
     ]
 
     private static let security: [Option] = [

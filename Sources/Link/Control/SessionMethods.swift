@@ -283,7 +283,9 @@ package struct WebSeedsAnswer: Codable, Equatable, Sendable {
 package struct PieceStatesAnswer: Codable, Equatable, Sendable {
     /// One digit a piece: 0 missing, 1 being downloaded, 2 verified.
     package var states: String
-    package init(states: String) { self.states = states }
+    /// Copies among the connected peers: whole ones, and the part of the pieces that there is one more of; -1 while unknown.
+    package var availability: Double
+    package init(states: String, availability: Double = -1) { (self.states, self.availability) = (states, availability) }
 }
 package struct PieceHashesAnswer: Codable, Equatable, Sendable {
     /// SHA-1, 40 digits each.

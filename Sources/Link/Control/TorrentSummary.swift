@@ -96,7 +96,7 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
     /// Seconds, over its life.
     package var timeActive: UInt64 = 0
     package var seedingTime: UInt64 = 0
-    /// Copies among the connected peers; -1 while unknown.
+    /// Whole copies among the connected peers; -1 while there are no peers. ``PieceStatesAnswer/availability`` counts parts too.
     package var availability = -1.0
     /// Payload bytes since the session worker started.
     package var downloadedSession: UInt64 = 0

@@ -14,6 +14,10 @@ package struct TorrentFlags: OptionSet, Sendable, Hashable {
     /// The last run ended without its final checkpoint: pieces outside the durable bitfield may be on disk.
     package static let unclean = TorrentFlags(rawValue: 1 << 5)
     package static let completed = TorrentFlags(rawValue: 1 << 6)
+    /// The first and the last piece of each file before others.
+    package static let firstLastFirst = TorrentFlags(rawValue: 1 << 8)
+    /// BEP 16.
+    package static let superSeeding = TorrentFlags(rawValue: 1 << 9)
 }
 
 package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {

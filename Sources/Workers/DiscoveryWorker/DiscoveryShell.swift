@@ -42,7 +42,7 @@ package final class DiscoveryShell: WorkerShell {
     let kit: WorkerKit
     private let log: Log
     var core: AnnounceCore
-    private let http: HTTPTracker
+    let http: HTTPTracker
     private let udp: UDPTracker
     let lists: ListFetch
     /// Nodes and peers that it refuses are neither asked nor passed on.
@@ -157,12 +157,18 @@ package final class DiscoveryShell: WorkerShell {
             if core.nextDeadline <= now { feed(.tick) }
         } while !http.ended.isEmpty || !udp.ended.isEmpty
         for end in lists.turn(now: now) { send(ListFetched(url: end.request.url, byteCount: end.byteCount, message: end.failure)) }
+        for (correlation, outcome) in http.takeFetched() {
+            progress &+= 1
+            sendFetched(correlation, outcome)
+        }
         var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
         if replayCursor != nil { next = min(next, now + .milliseconds(20)) }
         return next
     }
 
     package func drain(deadline: Instant) {
+        // A supervisor that was killed is started again: to the trackers the torrents never stopped.
+        guard !kit.supervisorGone else { return kit.drained() }
         let now = kit.loop.now
         feed(.drain(deadline: max(now, min(now + Self.drainLimit, deadline - Self.drainReserve))))
     }

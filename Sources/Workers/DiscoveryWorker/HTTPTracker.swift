@@ -36,6 +36,7 @@ final class HTTPTracker {
     private var polls: [Int32: Poll] = [:]
     private var serial: UInt32 = 0
     private(set) var ended: [(RequestID, AnnounceOutcome)] = []
+    private(set) var fetched: [(correlation: UInt64, FetchOutcome)] = []
 
     private struct Poll {
         var events: Int16
@@ -82,8 +83,19 @@ final class HTTPTracker {
         start(HTTPTransfer(id: id, url: url.announce(request), host: url.host, path: url.path, deadline: now + limits.whole), now)
     }
 
+    /// The same for a body; its end is in ``takeFetched()``.
+    func fetch(_ url: String, _ wish: FetchWish, within time: TimeSpan, now: Instant) {
+        start(HTTPTransfer(id: RequestID(slot: .max, generation: 0), url: url, path: "", deadline: now + time, fetch: wish), now)
+    }
+    func takeFetched() -> [(correlation: UInt64, FetchOutcome)] {
+        defer { fetched = [] }
+        return fetched
+    }
+    var fetchesUnderWay: Int { transfers.values.reduce(0) { $0 + ($1.fetch == nil ? 0 : 1) } }
+
     private func start(_ transfer: HTTPTransfer, _ now: Instant) {
         guard let easy = idle.popLast() ?? curl_easy_init() else {
+            if let fetch = transfer.fetch { return fetched.append((fetch.correlation, .failed("no memory for a request"))) }
             return ended.append((transfer.id, .failed("no memory for a request", hostFault: false, retryAfter: nil)))
         }
         let left = max(1, (transfer.deadline - now).milliseconds)
@@ -100,7 +112,7 @@ final class HTTPTracker {
         must(ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, Int(left)))
         must(ccurl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, Int(min(left, limits.connect.milliseconds))))
         must(ccurl_set_long(easy, CURLOPT_DNS_CACHE_TIMEOUT, 300))
-        must(ccurl_set_offset(easy, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(TrackerWire.bodyLimit)))
+        must(ccurl_set_offset(easy, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(transfer.fetch?.sizeLimit ?? TrackerWire.bodyLimit)))
         // A user and password may stand in the tracker's own URL, but nobody redirects us into giving one.
         must(ccurl_set_long(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, transfer.redirects > 0 ? 1 : 0))
         must(ccurl_set_error_buffer(easy, transfer.errorText))
@@ -201,6 +213,14 @@ final class HTTPTracker {
         curl_easy_reset(easy)
         if idle.count < limits.connectionsPerHost * 2 { idle.append(easy) } else { curl_easy_cleanup(easy) }
 
+        if let fetch = transfer.fetch {
+            if result == CURLE_OK, (300..<400).contains(status), let next {
+                if next.lowercased().hasPrefix("magnet:") { return fetched.append((fetch.correlation, .magnet(next))) }
+                if let why = transfer.redirect(to: next) { return fetched.append((fetch.correlation, .failed(why))) }
+                return start(transfer, now)
+            }
+            return fetched.append((fetch.correlation, transfer.fetched(result, status: status)))
+        }
         if result == CURLE_OK, (300..<400).contains(status), let next {
             switch transfer.redirect(to: next) {
             case nil: start(transfer, now)

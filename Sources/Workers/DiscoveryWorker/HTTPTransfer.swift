@@ -5,6 +5,22 @@ import LinuxIO
 import Primitives
 import TrackerWire
 
+/// A body wanted for its own sake: a .torrent or a feed that the user named.
+struct FetchWish {
+    /// Bytes, raw and inflated.
+    var sizeLimit: Int
+    /// Private addresses and the machine itself may be asked.
+    var allowsLocal: Bool
+    var correlation: UInt64
+}
+
+enum FetchOutcome {
+    case body([UInt8])
+    /// A redirect led to a magnet link.
+    case magnet(String)
+    case failed(String)
+}
+
 /// One announce over HTTP, over all its hops. libcurl's callbacks work on this object; it lives as long as its handle
 /// is in the multi.
 final class HTTPTransfer {
@@ -25,9 +41,13 @@ final class HTTPTransfer {
     private var refused: Endpoint?
     /// Who answers.
     private var remote: Endpoint?
+    /// nil: an announce.
+    let fetch: FetchWish?
+    private var limit: Int { fetch?.sizeLimit ?? TrackerWire.bodyLimit }
 
-    init(id: RequestID, url: String, host: String, path: String, deadline: Instant) {
+    init(id: RequestID, url: String, host: String, path: String, deadline: Instant, fetch: FetchWish? = nil) {
         self.id = id
+        self.fetch = fetch
         self.url = url
         self.host = host
         self.path = path
@@ -47,6 +67,14 @@ final class HTTPTransfer {
     func redirect(to next: String) -> String? {
         redirects += 1
         if redirects > AddressPolicy.redirectLimit { return "more than \(AddressPolicy.redirectLimit) redirects" }
+        if fetch != nil {
+            guard ["http://", "https://"].contains(where: { next.lowercased().hasPrefix($0) }), next.utf8.count <= 8192 else {
+                return "redirect to \"\(trackerLine(next.utf8.prefix(80)))\", which is no http or https address"
+            }
+            if let remote { policy.visited(remote) }
+            url = next
+            return nil
+        }
         guard let target = TrackerURL(next), target.scheme != .udp else {
             return "redirect to \"\(trackerLine(next.utf8.prefix(80)))\", which is no http or https address"
         }
@@ -82,6 +110,16 @@ final class HTTPTransfer {
         }
     }
 
+    func fetched(_ result: CURLcode, status: Int) -> FetchOutcome {
+        if isTooLarge || result == CURLE_FILESIZE_EXCEEDED { return .failed("the answer is larger than \(limit) bytes") }
+        guard result == CURLE_OK else {
+            if let refused { return .failed("\(refused.address) may not be asked from here (rss.allow_local)") }
+            let text = errorText[0] != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(result))
+            return .failed(trackerLine(text.utf8))
+        }
+        return (200..<300).contains(status) ? .body(body) : .failed("HTTP \(status)")
+    }
+
     private static func outcome(_ failure: TrackerFailure) -> AnnounceOutcome {
         switch failure {
         case .refused(let reason, let retry): .refused(reason, retry)
@@ -92,7 +130,7 @@ final class HTTPTransfer {
     // MARK: libcurl's questions
 
     fileprivate func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard body.count + bytes.count <= TrackerWire.bodyLimit else {
+        guard body.count + bytes.count <= limit else {
             isTooLarge = true
             return false
         }
@@ -102,7 +140,7 @@ final class HTTPTransfer {
 
     /// `raw`: bytes of the body as they came, before inflating.
     fileprivate func mayGoOn(raw: Int64) -> Bool {
-        if raw > Int64(TrackerWire.bodyLimit) { isTooLarge = true }
+        if raw > Int64(limit) { isTooLarge = true }
         return !isTooLarge
     }
 
@@ -111,13 +149,20 @@ final class HTTPTransfer {
         if let proxy {
             // What a name stands for is the proxy's to know; an address that a URL names is judged here.
             guard address == proxy else { return false }
-            guard let literal = Endpoint(address: host, port: 0), !policy.admits(literal, path: path) else { return true }
+            guard let literal = Endpoint(address: host, port: 0), !admits(literal) else { return true }
             refused = literal
             return false
         }
-        if policy.admits(address, path: path) { return true }
+        if admits(address) { return true }
         refused = address
         return false
+    }
+
+    private func admits(_ address: Endpoint) -> Bool {
+        guard let fetch else { return policy.admits(address, path: path) }
+        // What a stranger's feed names must not reach into our network unless the user has a server there.
+        let kind = AddressClass(address)
+        return kind == .global || fetch.allowsLocal && kind != .forbidden
     }
 
     /// Before each request: a connection that is used again was opened under another announce's policy.

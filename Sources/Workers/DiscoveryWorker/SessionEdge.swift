@@ -28,6 +28,10 @@ extension DiscoveryShell {
         case .discoveryCompleted:
             let m: DiscoveryCompleted = try frame.decode()
             eachHash(m.torrent) { feed(.completed($0)) }
+        case .discoveryCompletedAgain:
+            let m: DiscoveryCompletedAgain = try frame.decode()
+            eachHash(m.torrent) { feed(.completedAgain($0, m.trackers.map(\.url))) }
+        case .fetchUrl: fetch(try frame.decode(), frame.correlation)
         case .announceNow:
             let m: AnnounceNow = try frame.decode()
             eachHash(m.torrent) { feed(.announceNow($0)) }
@@ -46,6 +50,42 @@ extension DiscoveryShell {
             lists.begin(ListFetch.Request(url: m.url, path: m.path, limit: Int(m.limit), correlation: frame.correlation))
         // Of a session one version ahead.
         default: break
+        }
+    }
+
+    /// Fetches under way at once; more are refused, and their owner tries again later.
+    private static let fetchLimit = 32
+    /// Bytes in one frame, which may hold 1 MiB.
+    private static let fetchPart = 512 << 10
+
+    private func fetch(_ m: FetchUrl, _ correlation: UInt64) {
+        let scheme = m.url.prefix { $0 != ":" }.lowercased()
+        guard scheme == "http" || scheme == "https", m.url.utf8.count <= 8192, !m.url.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
+            return sendFetched(correlation, .failed("not an http or https address"))
+        }
+        guard http.fetchesUnderWay < Self.fetchLimit else { return sendFetched(correlation, .failed("too many fetches at once")) }
+        http.fetch(
+            m.url, FetchWish(sizeLimit: Int(m.sizeLimit), allowsLocal: m.allowLocal != 0, correlation: correlation),
+            within: .milliseconds(Int(m.timeoutMilliseconds)), now: kit.loop.now)
+    }
+
+    func sendFetched(_ correlation: UInt64, _ outcome: FetchOutcome) {
+        guard let session = kit.edge(.session) else { return }
+        func send(_ offset: Int = 0, _ bytes: [UInt8] = [], isLast: Bool = true, magnet: String = "", message: String = "") {
+            kit.send(
+                Fetched(offset: UInt32(offset), bytes: bytes, isLast: isLast ? 1 : 0, magnet: magnet, message: message), to: session,
+                correlation: correlation)
+        }
+        switch outcome {
+        case .failed(let why): send(message: why)
+        case .magnet(let link): send(magnet: link)
+        case .body(let bytes):
+            var at = 0
+            repeat {
+                let end = min(bytes.count, at + Self.fetchPart)
+                send(at, Array(bytes[at..<end]), isLast: end == bytes.count)
+                at = end
+            } while at < bytes.count
         }
     }
 
@@ -71,6 +111,7 @@ extension DiscoveryShell {
         return TrackerStatus(
             torrent: report.torrent.rawValue, tier: report.tier, url: report.url, state: report.state.rawValue,
             startedSent: report.startedSent ? 1 : 0, seeds: report.seeds, leechers: report.leechers, downloads: report.downloads,
-            nextAnnounce: UInt64(max(0, Clock.wallSeconds() + wait)), message: report.message)
+            nextAnnounce: UInt64(max(0, Clock.wallSeconds() + wait)), message: report.message,
+            completedPending: report.completedPending ? 1 : 0)
     }
 }

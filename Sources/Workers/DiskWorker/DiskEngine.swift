@@ -146,7 +146,7 @@ package final class DiskEngine {
         case .closeFiles(let id): if let record = records[id] { table.closeAll(record, forgetting: false) }
         case .forget(let id): forget(id)
         case .probe(let volume, let folder): probe(volume, folder)
-        case .moveFiles(let id, let path): move(id, path)
+        case .moveFiles(let id, let path, let names): move(id, path, names)
         case .deleteFiles(let id): delete(id)
         case .log(let text): log.warning(text)
         case .durable:

@@ -112,7 +112,7 @@ package final class DiskShell: WorkerShell {
                 engine.handle(.remove(TorrentID(rawValue: m.torrent), deleteData: m.deleteData != 0))
             case .diskTorrentMove:
                 let m: DiskTorrentMove = try frame.decode()
-                engine.handle(.move(TorrentID(rawValue: m.torrent), savePath: m.savePath))
+                engine.handle(.move(TorrentID(rawValue: m.torrent), savePath: m.savePath, Self.names(m.renames, m.suffix)))
             case .diskTorrentRecheck:
                 let m: DiskTorrentRecheck = try frame.decode()
                 engine.handle(.recheck(TorrentID(rawValue: m.torrent)))
@@ -165,13 +165,15 @@ package final class DiskShell: WorkerShell {
     }
     private func add(_ m: DiskTorrentAdd) {
         let flags = TorrentFlags(rawValue: m.flags)
-        engine.handle(
-            .add(
-                TorrentID(rawValue: m.torrent),
-                TorrentSpec(
-                    metainfoPath: m.metainfoPath, savePath: m.savePath, durable: m.durable, sourceDevice: m.sourceDevice,
-                    allocation: Allocation(rawValue: m.allocation) ?? .sparse, paused: flags.contains(.paused),
-                    skipCheck: flags.contains(.skipCheck), unclean: flags.contains(.unclean))))
+        var spec = TorrentSpec(
+            metainfoPath: m.metainfoPath, savePath: m.savePath, durable: m.durable, sourceDevice: m.sourceDevice,
+            allocation: Allocation(rawValue: m.allocation) ?? .sparse, paused: flags.contains(.paused),
+            skipCheck: flags.contains(.skipCheck), unclean: flags.contains(.unclean))
+        spec.names = Self.names(m.renames, m.suffix)
+        engine.handle(.add(TorrentID(rawValue: m.torrent), spec))
+    }
+    private static func names(_ renames: [PathRename], _ suffix: String) -> FileNames {
+        FileNames(renames: renames.map { FileNames.Rename(from: $0.from, to: $0.to) }, suffix: suffix)
     }
     private func fileProgress(_ m: DiskFileProgressWanted, _ correlation: UInt64, _ edge: Edge) {
         let bytes = engine.core.bytesHavePerFile(TorrentID(rawValue: m.torrent)) ?? []

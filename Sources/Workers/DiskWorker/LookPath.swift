@@ -22,6 +22,7 @@ extension DiskEngine {
                 guard records[id] != nil else { return handle(.opened(id, .success(looked.found))) }
                 let layout = looked.found.layout
                 record.layout = layout
+                record.original = looked.original
                 record.exists = Bitfield(count: layout.files.count)
                 for i in layout.files.indices where looked.found.sizes[i] >= Int64(layout.files[i].length) { record.exists.insert(i) }
                 // A torrent that is whole on disk needs none until a recheck.
@@ -35,11 +36,13 @@ extension DiskEngine {
 
 private struct Looked: Sendable {
     let found: TorrentFound
+    let original: FileLayout
     let hashes: PieceHashes
 }
 
 private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ operations: FileOperations) throws(DiskFault) -> Looked {
-    let (layout, hashes) = try loadMetainfo(spec.metainfoPath, operations)
+    let (original, hashes) = try loadMetainfo(spec.metainfoPath, operations)
+    let layout = original.named(spec.names)
     var sizes = [Int64](repeating: -1, count: layout.files.count)
     do throws(Errno) {
         let root: Int32
@@ -48,7 +51,7 @@ private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ operations: FileOperati
             // Not made yet: its volume is that of the nearest folder above it.
             let volume = try nearestVolume(spec.savePath, operations)
             for i in sizes.indices where layout.files[i].isPad || layout.files[i].linkTarget != nil { sizes[i] = 0 }
-            return Looked(found: found(layout, volume, sizes, scan ? Scan(layout) : nil, hashes), hashes: hashes)
+            return Looked(found: found(layout, volume, sizes, scan ? Scan(layout) : nil, hashes), original: original, hashes: hashes)
         }
         defer { operations.close(root) }
         let volume = try operations.status(root).device
@@ -66,7 +69,7 @@ private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ operations: FileOperati
             }
             if sizes[i] > 0, map != nil { map!.add(i, size: UInt64(sizes[i]), root, operations) }
         }
-        return Looked(found: found(layout, volume, sizes, map, hashes), hashes: hashes)
+        return Looked(found: found(layout, volume, sizes, map, hashes), original: original, hashes: hashes)
     } catch {
         throw DiskFault(errno: error, "look at \(spec.savePath)")
     }

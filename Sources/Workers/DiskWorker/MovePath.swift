@@ -7,24 +7,25 @@ import Primitives
 
 extension DiskEngine {
     /// One move at a time: it may run for hours, and the pool has few threads.
-    func move(_ id: TorrentID, _ path: String) {
-        guard let record = records[id], let layout = record.layout else {
+    func move(_ id: TorrentID, _ path: String, _ names: FileNames) {
+        guard let record = records[id], let layout = record.layout, let original = record.original else {
             return handle(.moved(id, DiskFault(.busy, "the torrent's files are not known")))
         }
         table.closeAll(record, forgetting: true)
-        let from = record.spec.savePath, operations = operations
+        let from = record.spec.savePath, target = original.named(names), operations = operations
         let run = { [unowned self] in
             isMoving = true
             let box = Box<DiskFault>()
             work({
-                do throws(DiskFault) { try moveFiles(layout, from: from, to: path, operations) } catch { box.value = error }
+                do throws(DiskFault) { try moveFiles(layout, target, from: from, to: path, operations) } catch { box.value = error }
                 return 0
             }) { [unowned self] _ in
                 isMoving = false
                 if box.value == nil {
                     failPoints.hit(.rename)
                     record.spec.savePath = path
-                    core.setSavePath(id, path)
+                    record.spec.names = names
+                    core.setPlace(id, path, names)
                 }
                 handle(.moved(id, box.value))
                 if !movesWaiting.isEmpty { movesWaiting.removeFirst()() }
@@ -94,8 +95,9 @@ private func removeEmptyFolders(_ layout: FileLayout, _ root: Int32, _ operation
 
 /// Renames within a file system, copies across: the copy is synced before the first original goes. What was renamed is
 /// renamed back when a later file fails.
-private func moveFiles(_ layout: FileLayout, from: String, to: String, _ operations: FileOperations) throws(DiskFault) {
-    if from == to { return }
+/// `layout` has the paths as they are, `after` as they are to be.
+private func moveFiles(_ layout: FileLayout, _ after: FileLayout, from: String, to: String, _ operations: FileOperations) throws(DiskFault) {
+    if from == to, layout.files == after.files { return }
     var done: [Int] = [], copied: [Int] = []
     var failure: DiskFault?
     do throws(Errno) {
@@ -104,9 +106,9 @@ private func moveFiles(_ layout: FileLayout, from: String, to: String, _ operati
         try operations.makeFolders(to)
         let target = try operations.openFolder(to)
         defer { operations.close(target) }
-        for (i, file) in layout.files.enumerated() where !file.isPad {
+        for (i, file) in layout.files.enumerated() where !file.isPad && (from != to || file.path != after.files[i].path) {
             do throws(Errno) {
-                if try moveOne(file.path, source, target, operations) { copied.append(i) } else { done.append(i) }
+                if try moveOne(file.path, after.files[i].path, source, target, operations) { copied.append(i) } else { done.append(i) }
             } catch {
                 if error.code == ENOENT { continue }  // never made
                 failure = DiskFault(errno: error, "move \(from)/\(file.path) to \(to)")
@@ -114,9 +116,9 @@ private func moveFiles(_ layout: FileLayout, from: String, to: String, _ operati
             }
         }
         if failure != nil {
-            for i in copied { removeFile(layout.files[i].path, target, operations) }
-            for i in done.reversed() { _ = try? moveOne(layout.files[i].path, target, source, operations) }
-            removeEmptyFolders(layout, target, operations)
+            for i in copied { removeFile(after.files[i].path, target, operations) }
+            for i in done.reversed() { _ = try? moveOne(after.files[i].path, layout.files[i].path, target, source, operations) }
+            removeEmptyFolders(after, target, operations)
         } else {
             for i in copied { removeFile(layout.files[i].path, source, operations) }
             removeEmptyFolders(layout, source, operations)
@@ -134,14 +136,14 @@ private func removeFile(_ path: String, _ root: Int32, _ operations: FileOperati
 }
 
 /// True when it was copied: the original is still there.
-private func moveOne(_ path: String, _ source: Int32, _ target: Int32, _ operations: FileOperations) throws(Errno) -> Bool {
+private func moveOne(_ path: String, _ newPath: String, _ source: Int32, _ target: Int32, _ operations: FileOperations) throws(Errno) -> Bool {
     let (from, name) = try operations.openParent(under: source, path, creating: false)
     defer { operations.close(from) }
     let status = try operations.status(under: from, name)
-    let (to, _) = try operations.openParent(under: target, path, creating: true)
+    let (to, newName) = try operations.openParent(under: target, newPath, creating: true)
     defer { operations.close(to) }
     do throws(Errno) {
-        try operations.rename(from, name, to, name)
+        try operations.rename(from, name, to, newName)
         return false
     } catch {
         // EINVAL: a file system that cannot promise not to replace; the copy can (O_EXCL).
@@ -150,13 +152,13 @@ private func moveOne(_ path: String, _ source: Int32, _ target: Int32, _ operati
     guard status.isRegular else { return true }  // links are made anew at the end
     let input = try operations.open(under: from, name, O_RDONLY)
     defer { operations.close(input) }
-    let output = try operations.open(under: to, name, O_WRONLY | O_CREAT | O_EXCL, mode: mode_t(status.mode & 0o777))
+    let output = try operations.open(under: to, newName, O_WRONLY | O_CREAT | O_EXCL, mode: mode_t(status.mode & 0o777))
     defer { operations.close(output) }
     do throws(Errno) {
         try copy(input, output, status.size, operations)
         try operations.syncNow(output)
     } catch {
-        try? operations.unlink(to, name)
+        try? operations.unlink(to, newName)
         throw error
     }
     return true

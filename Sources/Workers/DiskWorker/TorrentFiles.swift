@@ -9,6 +9,8 @@ final class TorrentRecord {
     let id: TorrentID
     var spec: TorrentSpec
     var layout: FileLayout?
+    /// With the paths of the metainfo.
+    var original: FileLayout?
     /// Dropped when the torrent is complete, read again from the metainfo when needed.
     var hashes = PieceHashes()
     /// Files that stand there in full length, as found or made by us: they may not be made anew.

@@ -36,6 +36,7 @@ extension PeerShell {
         case .peerListWanted:
             let m = try frame.decode(PeerListWanted.self)
             sendPeerList(TorrentID(rawValue: m.torrent), correlation: frame.correlation)
+        case .pieceStatesWanted: sendPieceStates(TorrentID(rawValue: try frame.decode(PieceStatesWanted.self).torrent), correlation: frame.correlation)
         case .peerReplayEnd: replayEnded(now: now)
         case .peerBans:
             for ban in try frame.decode(PeerBans.self).bans.prefix(10_000) {
@@ -155,6 +156,14 @@ extension PeerShell {
         guard let session = kit.edge(.session) else { return }
         let peers = swarm.peers(of: torrent).prefix(4000).compactMap { swarm.report($0) }.map(PeerDetails.init)
         kit.send(PeerList(torrent: torrent.rawValue, peers: peers), to: session, correlation: correlation)
+    }
+
+    private func sendPieceStates(_ torrent: TorrentID, correlation: UInt64) {
+        guard let session = kit.edge(.session) else { return }
+        let states = swarm.pieceStates(torrent)
+        kit.send(
+            PieceStates(torrent: torrent.rawValue, have: states?.have.wireBytes ?? [], open: states?.open ?? [], availability: states?.availability ?? 0),
+            to: session, correlation: correlation)
     }
 
     /// BEP 9 metadata that the swarm has checked, in parts that fit frames.

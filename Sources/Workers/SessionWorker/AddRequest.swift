@@ -3,6 +3,7 @@ import Control
 import Foundation
 import Metainfo
 import Primitives
+import Settings
 
 /// `add`: decoding, hashing and parsing run on the pool; the core decides; the commit path stores.
 extension SessionShell {
@@ -11,31 +12,56 @@ extension SessionShell {
         var content: StoredTorrents.Content
     }
 
-    func add(_ from: Asker, _ line: UnsafeRawBufferPointer) throws(ControlError) {
-        let bytes = [UInt8](line), standard = settings.string("disk.download_dir"), now = core.wallSeconds
-        let token = wait(from, .pool)
+    func add(_ from: Asker, _ line: UnsafeRawBufferPointer) {
+        let bytes = [UInt8](line), token = wait(from, .pool)
+        pool({ () -> Result<AddParameters, ControlError> in
+            bytes.withUnsafeBytes { raw in Result { () throws(ControlError) in try ControlLine.parameters(raw, as: AddParameters.self) } }
+        }) { [self] result in
+            switch result {
+            case .failure(let error): finish(token, error: error)
+            case .success(let p): add(token, p)
+            }
+        }
+    }
+    /// Of our own; `then` hears how it ended.
+    func add(_ p: AddParameters, then: @escaping (ControlError?) -> Void) { add(wait(own(then), .pool), p) }
+
+    private func add(_ token: UInt64, _ p: AddParameters) {
+        if let url = p.url {
+            guard p.torrent == nil, p.magnet == nil else { return finish(token, error: ControlError(.invalidParameters, "exactly one of torrent, magnet and url must be given")) }
+            var p = p
+            p.url = nil
+            if url.lowercased().hasPrefix("magnet:") {
+                p.magnet = url
+                return add(token, p)
+            }
+            return fetch(url, limit: Control.torrentLimit) { [self] outcome in
+                switch outcome {
+                case .failure(let error): return finish(token, error: error)
+                case .success(.magnet(let link)): p.magnet = link
+                case .success(.body(let bytes)): p.torrent = Data(bytes).base64EncodedString()
+                }
+                add(token, p)
+            }
+        }
+        let now = core.wallSeconds, wishes = AddWishes(settings, core)
         pool({ () -> Result<Parsed, ControlError> in
-            Result { () throws(ControlError) in try Self.parse(bytes, defaultSave: standard, now: now) }
+            Result { () throws(ControlError) in try Self.parse(p, wishes, now: now) }
         }) { [self] result in
             switch result {
             case .failure(let error): finish(token, error: error)
             case .success(let parsed):
                 let facts = parsed.new.facts
                 additions[token] = Addition(hash: facts.infoHash, content: parsed.content)
-                pending[token]?.kind = .add(name: facts.name)
+                pending[token]?.kind = .add(name: parsed.new.options.name.isEmpty ? facts.name : parsed.new.options.name)
                 feed(.command(token: token, .add(parsed.new)))
                 act()
             }
         }
     }
 
-    private static func parse(_ line: [UInt8], defaultSave: String, now: UInt64) throws(ControlError) -> Parsed {
-        let raw: Result<AddParameters, ControlError> = line.withUnsafeBytes { raw in
-            Result { () throws(ControlError) in try ControlLine.parameters(raw, as: AddParameters.self) }
-        }
-        let p = try raw.get()
-        let save = tidy(p.save ?? defaultSave)
-        guard !save.isEmpty else { throw ControlError(.invalidParameters, "a save path must be given: disk.download_dir is not set") }
+    private static func parse(_ p: AddParameters, _ wishes: AddWishes, now: UInt64) throws(ControlError) -> Parsed {
+        let save = try wishes.save(p)
         var peers: [Endpoint] = []
         guard (p.peers ?? []).count <= Control.peersLimit else { throw ControlError(.tooLarge, "at most \(Control.peersLimit) peers at once") }
         for text in p.peers ?? [] {
@@ -44,10 +70,15 @@ extension SessionShell {
             }
             peers.append(endpoint)
         }
-        func new(_ facts: TorrentFacts, _ peers: [Endpoint]) -> NewTorrent {
-            NewTorrent(
-                facts: facts, savePath: save, isPaused: p.paused ?? false, isSequential: p.sequential ?? false, skipCheck: p.skipCheck ?? false,
-                peers: peers)
+        let isPaused = p.paused ?? wishes.isPaused
+        let options = try wishes.options(p)
+        func new(_ facts: TorrentFacts, _ peers: [Endpoint], comment: String) -> NewTorrent {
+            var new = NewTorrent(facts: facts, savePath: save, isPaused: isPaused, isSequential: p.sequential ?? false, skipCheck: p.skipCheck ?? false, peers: peers)
+            new.options = options
+            (new.downLimit, new.upLimit) = (p.downLimit.map { Int64(clamping: $0) }, p.upLimit.map { Int64(clamping: $0) })
+            new.options.comment = comment
+            new.isFirstInQueue = p.topOfQueue ?? wishes.isFirstInQueue
+            return new
         }
         switch (p.torrent, p.magnet) {
         case (let text?, nil):
@@ -56,22 +87,86 @@ extension SessionShell {
                 throw ControlError(.tooLarge, "a torrent file may have \(Control.torrentLimit) bytes")
             }
             guard let data = Data(base64Encoded: text) else { throw ControlError(.invalidParameters, "torrent is not base64") }
-            let note = TorrentReading.Note(savePath: save, addedAt: now, isPaused: p.paused ?? false, isSequential: p.sequential ?? false)
+            let note = TorrentReading.Note(savePath: save, addedAt: now, isPaused: isPaused, isSequential: p.sequential ?? false)
             do throws(TorrentReading.Refused) {
-                let reading = try TorrentReading([UInt8](data), note: note)
+                var reading = try TorrentReading([UInt8](data), note: note)
                 if let link = reading.magnetForLayers {
                     // BEP 52 calls it invalid without its piece layers; peers have them, as they have a magnet's.
-                    return Parsed(new: new(MagnetReading.facts(link), peers), content: .magnet(link.link, savePath: save))
+                    return Parsed(new: new(MagnetReading.facts(link), peers, comment: ""), content: .magnet(link.link, savePath: save))
                 }
-                return Parsed(new: new(reading.facts, peers), content: .torrent(reading.stored))
+                reading.lay(out: options.layout)
+                var torrent = new(reading.facts, peers, comment: reading.comment)
+                (torrent.names, torrent.givenRoots) = (reading.names, reading.roots)
+                return Parsed(new: torrent, content: .torrent(reading.stored))
             } catch { throw ControlError(.invalidParameters, "not a usable torrent: \(error)") }
         case (nil, let link?):
             let magnet: Magnet
             do throws(MagnetError) { magnet = try Magnet(parsing: link) } catch { throw ControlError(.invalidParameters, error.description) }
             // x.pe with a host name would need a resolver here; trackers find such peers.
             let named = magnet.peers.compactMap(\.endpoint).filter(\.isDialable)
-            return Parsed(new: new(MagnetReading.facts(magnet), peers + named), content: .magnet(magnet.link, savePath: save))
-        default: throw ControlError(.invalidParameters, "exactly one of torrent and magnet must be given")
+            return Parsed(new: new(MagnetReading.facts(magnet), peers + named, comment: ""), content: .magnet(magnet.link, savePath: save))
+        default: throw ControlError(.invalidParameters, "exactly one of torrent, magnet and url must be given")
         }
+    }
+}
+
+/// What the settings and the categories say of an `add` that does not say it.
+struct AddWishes: Sendable {
+    private let rules: CatalogRules
+    private let categories: [String: String]
+    let isPaused: Bool
+    let isFirstInQueue: Bool
+    private let isAutoManaged: Bool
+    private let stopCondition: StopCondition
+    private let layout: ContentLayout
+    private let incompletePath: String
+    private let incompleteSuffix: String
+
+    init(_ settings: Settings, _ core: CatalogCore) {
+        rules = core.rules
+        categories = core.categories
+        isPaused = settings.bool("add.paused")
+        isFirstInQueue = settings.bool("add.top_of_queue")
+        isAutoManaged = settings.bool("add.auto_managed")
+        stopCondition = StopCondition(rawValue: settings.string("add.stop_condition")) ?? .none
+        layout = ContentLayout(rawValue: settings.string("add.content_layout")) ?? .original
+        incompletePath = SessionShell.tidy(settings.string("disk.incomplete_dir"))
+        // A slash would make a folder of every file.
+        incompleteSuffix = settings.string("disk.incomplete_suffix").replacingOccurrences(of: "/", with: "_")
+    }
+
+    func save(_ p: AddParameters) throws(ControlError) -> String {
+        if let save = p.save, !save.isEmpty { return SessionShell.tidy(save) }
+        let category = p.category ?? ""
+        let folder = rules.folder(category: category, path: SessionShell.tidy(categories[category] ?? ""))
+        guard !folder.isEmpty else { throw ControlError(.invalidParameters, "a save path must be given: disk.download_dir is not set") }
+        return folder
+    }
+
+    func options(_ p: AddParameters) throws(ControlError) -> TorrentOptions {
+        var o = TorrentOptions()
+        if let name = p.name {
+            guard name.utf8.count <= Control.nameLimit else { throw ControlError(.invalidParameters, "a name has at most \(Control.nameLimit) bytes") }
+            o.name = Text.printable(name, limit: Control.nameLimit)
+        }
+        o.category = p.category ?? ""
+        o.tags = p.tags ?? []
+        // A folder that was named is where it stays.
+        o.isAutoManaged = (p.save ?? "").isEmpty && (p.autoManaged ?? isAutoManaged)
+        o.isFirstLastFirst = p.firstLastFirst ?? false
+        o.isSuperSeeding = p.superSeeding ?? false
+        o.isForced = p.forceStart ?? false
+        o.share = ShareLimits(
+            ratio: try SessionShell.ratio(p.ratioLimit) ?? ShareLimits.inherited, seeding: try SessionShell.limitSeconds(p.seedingTimeLimit) ?? ShareLimits.inherited,
+            inactive: try SessionShell.limitSeconds(p.inactiveSeedingTimeLimit) ?? ShareLimits.inherited, action: p.limitAction.map(SessionShell.action) ?? .standard)
+        o.stopCondition = SessionShell.stopCondition(p.stopCondition ?? stopCondition)
+        o.layout = SessionShell.layout(p.contentLayout ?? layout)
+        o.incompletePath = p.incompletePath.map(SessionShell.tidy) ?? incompletePath
+        guard o.incompletePath.isEmpty || o.incompletePath.hasPrefix("/") && !o.incompletePath.split(separator: "/").contains("..") else {
+            throw ControlError(.invalidParameters, "the incomplete folder must be an absolute path")
+        }
+        o.incompleteSuffix = incompleteSuffix
+        if rules.hooks.contains(.added) { o.hooksDue.insert(.added) }
+        return o
     }
 }

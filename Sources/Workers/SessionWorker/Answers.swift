@@ -9,7 +9,13 @@ import WorkerKit
 
 /// What front ends are shown, made from the catalogue's rows.
 extension SessionShell {
-    static func summary(_ row: CatalogRow) -> TorrentSummary {
+    func summary(_ row: CatalogRow) -> TorrentSummary {
+        var s = Self.transferSummary(row)
+        addSession(row, to: &s)
+        return s
+    }
+
+    private static func transferSummary(_ row: CatalogRow) -> TorrentSummary {
         let record = row.record, facts = record.facts, total = record.counters.total
         let complete = row.isComplete
         let done = facts.hasMetadata ? min(row.disk.bytesHave, facts.totalLength) : 0
@@ -24,7 +30,7 @@ extension SessionShell {
         let basis = total.downloaded > 0 ? total.downloaded : facts.totalLength
         let eta = row.phase == .downloading && row.downRate > 0 ? (facts.totalLength - done) / row.downRate : nil
         return TorrentSummary(
-            hash: facts.infoHash.hex, hashV2: facts.infoHashV2 == SHA256Digest() ? nil : facts.infoHashV2.hex, name: facts.name,
+            hash: facts.infoHash.hex, hashV2: facts.infoHashV2 == SHA256Digest() ? nil : facts.infoHashV2.hex, name: record.name,
             state: state(row.phase), progress: progress, done: done, size: facts.totalLength, downRate: row.downRate, upRate: row.upRate,
             peers: Int(row.peers), seeds: Int(row.seeds), downloaded: total.downloaded, downloadedAgain: total.downloadedAgain,
             uploaded: total.uploaded, ratio: basis == 0 ? 0 : Double(total.uploaded) / Double(basis), eta: eta,
@@ -49,13 +55,13 @@ extension SessionShell {
 
     func replyList(_ from: Asker) {
         var out: [UInt8] = []
-        out.reserveCapacity(core.count * 512 + 64)
+        out.reserveCapacity(core.count * 1400 + 64)
         out.append(contentsOf: "{\"id\":\(from.id),\"result\":{\"torrents\":[".utf8)
         var isFirst = true
         core.forEach { row in
             if !isFirst { out.append(UInt8(ascii: ",")) }
             isFirst = false
-            Self.summary(row).append(to: &out)
+            summary(row).append(to: &out)
         }
         out.append(contentsOf: "]}}\n".utf8)
         reply(from, line: out)
@@ -173,7 +179,7 @@ extension SessionShell {
         guard case .files(let id)? = pending[token]?.kind, let hash = core.row(id)?.record.facts.infoHash else { return }
         pending[token]!.deadline = .never
         pending[token]!.kind = .pool
-        let files = self.files
+        let files = self.files, names = core.row(id)!.record.names
         pool({ () -> FilesAnswer? in
             guard let bytes = files.read(hash), let m = try? Metainfo(parsing: bytes) else { return nil }
             var rows: [FileRow] = []
@@ -188,7 +194,7 @@ extension SessionShell {
                     }
                 rows.append(
                     FileRow(
-                        index: i, path: Text.printable(file.path, limit: 4096), length: file.length, done: done,
+                        index: i, path: Text.printable(names.name(file.path), limit: 4096), length: file.length, done: done,
                         progress: file.length == 0 ? 1 : Double(done) / Double(file.length), offset: file.offset))
             }
             return FilesAnswer(files: rows)
@@ -217,9 +223,10 @@ extension SessionShell {
         }
         func text(_ s: String?) -> String? { s.map { Text.printable($0, limit: 4096) } }
         return TorrentDetails(
-            summary: Self.summary(row), hasMetadata: facts.hasMetadata, metaVersions: versions, pieceLength: facts.pieceLength,
+            summary: summary(row), hasMetadata: facts.hasMetadata, metaVersions: versions, pieceLength: facts.pieceLength,
             piecesChecked: Int(row.disk.piecesChecked), piecesDurable: row.durable.setCount, fileCount: Int(facts.fileCount),
-            comment: text(m?.comment), createdBy: text(m?.creator), creationDate: m?.creationDate, trackers: facts.trackers,
+            comment: row.record.options.comment.isEmpty ? text(m?.comment) : row.record.options.comment, createdBy: text(m?.creator),
+            creationDate: m?.creationDate, trackers: facts.trackers,
             webSeeds: (m?.webSeeds ?? []) + (m?.httpSeeds ?? []), torrentFile: facts.hasMetadata ? files.path(facts.infoHash) : nil,
             pieces: wantsPieces ? Data(row.durable.wireBytes).base64EncodedString() : nil)
     }

@@ -26,6 +26,7 @@ extension SessionShell {
     static let banDelay = TimeSpan.seconds(1)
 
     func banned(_ m: PeerBanned, by edge: Edge) {
+        log.peer(m.endpoint.address, "banned", (BanReason(rawValue: m.reason)?.name ?? "unknown").replacing("_", with: " "))
         keepBan(StoredBan(endpoint: m.endpoint, reason: m.reason, madeAt: core.wallSeconds, until: core.wallSeconds + UInt64(min(m.seconds, Self.banTimeLimit))))
         for other in kit.edges(.peer) where other.index != edge.index {
             kit.send(PeerBans(bans: [Ban(endpoint: m.endpoint, reason: m.reason, seconds: m.seconds)]), to: other)

@@ -18,6 +18,12 @@ package final class CatalogStore: Sendable {
         package var wasClean = true
         package var trackerKey: UInt32 = 0
         package var peerID: PeerID?
+        package var categories: [String: String] = [:]
+        package var tags: Set<String> = []
+        package var totals = CatalogTotals()
+        /// Only within a run: to trackers a later one is another peer.
+        package var schedules: [(TorrentID, [TrackerReport])] = []
+        package init() {}
     }
 
     package enum Failure: Error, CustomStringConvertible {
@@ -130,6 +136,7 @@ package final class CatalogStore: Sendable {
             try db.execute(
                 sql: "CREATE TABLE bans (address TEXT PRIMARY KEY, reason INTEGER NOT NULL, made_at INTEGER NOT NULL, until INTEGER NOT NULL)")
         }
+        migrator.registerMigration("session features") { db in try db.execute(sql: OptionColumns.schema) }
         return migrator
     }()
 
@@ -147,16 +154,44 @@ package final class CatalogStore: Sendable {
                 loaded.wasClean = meta["clean"] != "0"
                 loaded.trackerKey = meta["tracker_key"].flatMap { UInt32($0) } ?? 0
                 loaded.peerID = meta["peer_id"].flatMap { PeerID(hex: $0) }
+                for row in try Row.fetchAll(db, sql: "SELECT name, save_path FROM categories") { loaded.categories[row[0]] = row[1] }
+                loaded.tags = try Set(String.fetchAll(db, sql: "SELECT name FROM tags"))
+                loaded.totals = Self.totals(meta["totals"])
+                var activities: [UInt32: TorrentActivity] = [:]
+                let activity = try Row.fetchCursor(db, sql: "SELECT * FROM activity")
+                while let row = try activity.next() { activities[row[0]] = OptionColumns.activity(row) }
+                if sameRun {
+                    for row in try Row.fetchAll(db, sql: "SELECT torrent, trackers FROM schedule") {
+                        loaded.schedules.append((TorrentID(rawValue: row[0]), OptionColumns.schedule(row[1] as String)))
+                    }
+                }
                 var durable: [UInt32: [UInt8]] = [:]
                 let bits = try Row.fetchCursor(db, sql: "SELECT torrent, bits FROM durable")
                 while let row = try bits.next() { durable[row[0]] = [UInt8](row[1] as Data) }
                 let rows = try Row.fetchCursor(db, sql: TorrentColumns.select)
                 while let row = try rows.next() {
-                    guard let record = TorrentColumns.record(row, sameRun: sameRun) else {
+                    guard var record = TorrentColumns.record(row, sameRun: sameRun) else {
                         throw Failure.damaged("row \(row[0] as Int64) of torrents")
                     }
+                    // From before there was an order: that of adding.
+                    record.options.rank = Int64(record.id.rawValue)
+                    if let known = activities[record.id.rawValue] { record.activity = known }
                     let stored = durable[record.id.rawValue]
                     loaded.records.append((record, stored.flatMap { Bitfield(wire: $0, count: Int(record.facts.pieceCount)) }))
+                }
+                var places: [UInt32: Int] = [:]
+                for (i, item) in loaded.records.enumerated() { places[item.0.id.rawValue] = i }
+                let options = try Row.fetchCursor(db, sql: "SELECT * FROM options")
+                while let row = try options.next() {
+                    if let at = places[row[0]] { OptionColumns.read(row, into: &loaded.records[at].0) }
+                }
+                // The counting began with what the torrents had counted by then.
+                if meta["totals"] == nil {
+                    for (record, _) in loaded.records {
+                        loaded.totals.transfer = loaded.totals.transfer + record.counters.total
+                        loaded.totals.added += 1
+                        if record.completedAt != 0, record.wasIncomplete { loaded.totals.completed += 1 }
+                    }
                 }
                 return loaded
             }
@@ -215,15 +250,35 @@ package final class CatalogStore: Sendable {
                 for id in batch.deletes { try delete.execute(arguments: [Int64(id.rawValue)]) }
                 let put = try db.cachedStatement(sql: TorrentColumns.upsert)
                 let counters = try db.cachedStatement(sql: TorrentColumns.upsertCounters)
+                let options = try db.cachedStatement(sql: OptionColumns.putOptions)
                 for record in batch.puts {
                     try put.execute(arguments: TorrentColumns.arguments(record))
+                    try options.execute(arguments: OptionColumns.options(record))
                     try counters.execute(arguments: TorrentColumns.arguments(record.id, record.counters))
                 }
                 // What was removed meanwhile has no row to refer to.
                 let durable = try db.cachedStatement(
                     sql: "INSERT OR REPLACE INTO durable SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM torrents WHERE id = ?1)")
                 for item in batch.durables { try durable.execute(arguments: [Int64(item.torrent.rawValue), Data(item.bytes)]) }
-                for item in batch.counters { try counters.execute(arguments: TorrentColumns.arguments(item.torrent, item.counters)) }
+                let activity = try db.cachedStatement(sql: OptionColumns.putActivity)
+                for item in batch.counters {
+                    try counters.execute(arguments: TorrentColumns.arguments(item.torrent, item.counters))
+                    try activity.execute(arguments: OptionColumns.activity(item.torrent, item.activity))
+                }
+                let schedule = try db.cachedStatement(sql: OptionColumns.putSchedule)
+                for item in batch.schedules { try schedule.execute(arguments: [Int64(item.torrent.rawValue), OptionColumns.schedule(item.trackers)]) }
+                for item in batch.categories {
+                    if let path = item.value {
+                        try db.execute(sql: "INSERT OR REPLACE INTO categories VALUES (?, ?)", arguments: [item.key, path])
+                    } else {
+                        try db.execute(sql: "DELETE FROM categories WHERE name = ?", arguments: [item.key])
+                    }
+                }
+                for item in batch.tags {
+                    let sql = item.value == nil ? "DELETE FROM tags WHERE name = ?" : "INSERT OR IGNORE INTO tags VALUES (?)"
+                    try db.execute(sql: sql, arguments: [item.key])
+                }
+                if let totals = batch.totals { try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('totals', ?)", arguments: [Self.text(totals)]) }
                 for setting in batch.settings {
                     if let value = setting.value {
                         try db.execute(sql: "INSERT OR REPLACE INTO settings VALUES (?, ?)", arguments: [setting.key, value])
@@ -232,6 +287,43 @@ package final class CatalogStore: Sendable {
                     }
                 }
                 try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('next_id', ?)", arguments: [String(batch.nextID)])
+            }
+        } catch { throw Self.failure(error) }
+    }
+
+    private static func text(_ t: CatalogTotals) -> String {
+        [t.transfer.downloaded, t.transfer.downloadedAgain, t.transfer.uploaded, t.added, t.completed, t.since].map(String.init).joined(separator: " ")
+    }
+    private static func totals(_ text: String?) -> CatalogTotals {
+        var t = CatalogTotals()
+        let n = (text ?? "").split(separator: " ").compactMap { UInt64($0) }
+        guard n.count == 6 else { return t }
+        t.transfer = TransferCounters(downloaded: n[0], downloadedAgain: n[1], uploaded: n[2])
+        (t.added, t.completed, t.since) = (n[3], n[4], n[5])
+        return t
+    }
+
+    // MARK: items: small things that are read and written whole
+
+    /// Key and JSON text of each item of a kind, by key.
+    package func items(_ kind: String) throws(Failure) -> [(key: String, value: String)] {
+        do {
+            return try queue.read { db in
+                try Row.fetchAll(db, sql: "SELECT key, value FROM items WHERE kind = ? ORDER BY key", arguments: [kind]).map { ($0[0], $0[1]) }
+            }
+        } catch { throw Self.failure(error) }
+    }
+    /// nil removes. All of them or none.
+    package func put(_ kind: String, _ changes: [(key: String, value: String?)]) throws(Failure) {
+        do {
+            try queue.write { db in
+                for change in changes {
+                    if let value = change.value {
+                        try db.execute(sql: "INSERT OR REPLACE INTO items VALUES (?, ?, ?)", arguments: [kind, change.key, value])
+                    } else {
+                        try db.execute(sql: "DELETE FROM items WHERE kind = ? AND key = ?", arguments: [kind, change.key])
+                    }
+                }
             }
         } catch { throw Self.failure(error) }
     }

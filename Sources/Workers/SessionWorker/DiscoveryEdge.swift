@@ -15,13 +15,13 @@ extension SessionShell {
             feed(.peersFound(TorrentID(rawValue: m.torrent), source, m.endpoints, isVersion2: m.isVersion2 != 0))
         case .trackerStatus:
             let m: TrackerStatus = try frame.decode()
-            feed(
-                .tracker(
-                    TorrentID(rawValue: m.torrent),
-                    TrackerReport(
-                        tier: m.tier, url: m.url, state: m.state, startedSent: m.startedSent != 0, seeds: m.seeds, leechers: m.leechers,
-                        downloads: m.downloads, nextAnnounce: m.nextAnnounce, message: Text.printable(m.message, limit: 500))))
+            var report = TrackerReport(
+                tier: m.tier, url: m.url, state: m.state, startedSent: m.startedSent != 0, seeds: m.seeds, leechers: m.leechers,
+                downloads: m.downloads, nextAnnounce: m.nextAnnounce, message: Text.printable(m.message, limit: 500))
+            report.completedPending = m.completedPending != 0
+            feed(.tracker(TorrentID(rawValue: m.torrent), report))
         case .listFetched: listFetched(try frame.decode())
+        case .fetched: fetched(frame.correlation, try frame.decode())
         default: break
         }
     }

@@ -48,6 +48,11 @@ extension SessionShell {
         kit.send(message, to: edge, correlation: correlation)
     }
 
+    func sendDiskMove(_ device: UInt16, _ id: TorrentID, _ path: String, _ names: NamePlan) {
+        sendDisk(device, DiskTorrentMove(torrent: id.rawValue, savePath: path, renames: Self.renames(names), suffix: names.suffix))
+    }
+    private static func renames(_ names: NamePlan) -> [PathRename] { names.renames.map { PathRename(from: $0.from, to: $0.to) } }
+
     func sendDiskAdd(_ e: DiskEntry) {
         let allocation: UInt8 =
             switch settings.string("disk.preallocate") {
@@ -61,6 +66,6 @@ extension SessionShell {
             e.device,
             DiskTorrentAdd(
                 torrent: e.torrent.rawValue, flags: e.flags.rawValue, metainfoPath: files.path(e.infoHash), savePath: e.savePath,
-                durable: e.durable, sourceDevice: 0, allocation: allocation))
+                durable: e.durable, sourceDevice: 0, allocation: allocation, renames: Self.renames(e.names), suffix: e.names.suffix))
     }
 }

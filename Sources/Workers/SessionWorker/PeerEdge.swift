@@ -29,6 +29,7 @@ extension SessionShell {
         case .peerList:
             let m: PeerList = try frame.decode()
             answerPeers(token: frame.correlation, m)
+        case .pieceStates: answerPieceStates(token: frame.correlation, try frame.decode())
         case .morePeersWanted: feed(.morePeersWanted(TorrentID(rawValue: try frame.decode(MorePeersWanted.self).torrent)))
         case .listenPort:
             listenPorts[edge.index] = try frame.decode(ListenPort.self).port
@@ -103,11 +104,15 @@ extension SessionShell {
         let record = row.record, info = assembly.bytes
         let note = TorrentReading.Note(
             savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
-        let files = self.files
+        let files = self.files, layout = record.options.layout
         pool({ () -> Result<TorrentReading, TorrentReading.Refused> in
             // The magnet's `ws=` become the torrent's `url-list`.
             let webSeeds = files.magnet(record.facts.infoHash).flatMap { try? Magnet(parsing: $0) }?.webSeeds ?? []
-            return Result { () throws(TorrentReading.Refused) in try TorrentReading(info: info, trackers: record.facts.trackers, webSeeds: webSeeds, note: note) }
+            return Result { () throws(TorrentReading.Refused) in
+                var reading = try TorrentReading(info: info, trackers: record.facts.trackers, webSeeds: webSeeds, note: note)
+                reading.lay(out: layout)
+                return reading
+            }
         }) { [self] result in
             switch result {
             case .success(let reading) where reading.facts.isNamed(as: record.facts):

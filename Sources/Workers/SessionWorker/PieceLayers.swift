@@ -22,7 +22,7 @@ extension SessionShell {
     func store(_ id: TorrentID, _ reading: TorrentReading) {
         guard let record = core.row(id)?.record else { return }
         metadata[id.rawValue] = StoredMetadata(hash: reading.facts.infoHash, magnet: record.facts.infoHash, stored: reading.stored)
-        feed(.command(token: 0, .metadata(id, reading.facts)))
+        feed(.command(token: 0, .metadata(id, reading.facts, reading.names, roots: reading.roots)))
     }
 
     func wantLayers(_ id: TorrentID, _ row: CatalogRow, _ reading: TorrentReading, info: [UInt8]) {
@@ -57,6 +57,7 @@ extension SessionShell {
         let record = row.record
         let note = TorrentReading.Note(
             savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
+        let files = self.files, layout = record.options.layout
         pool({ [pending] () -> Result<TorrentReading, TorrentReading.Refused> in
             var at = 0
             let layers = pending.roots.map { wanted in
@@ -64,7 +65,10 @@ extension SessionShell {
                 return (root: wanted.root, hashes: pending.bytes[at..<min(at + 32 * Int(wanted.pieces), pending.bytes.count)])
             }
             return Result { () throws(TorrentReading.Refused) in
-                try TorrentReading(info: pending.info, trackers: record.facts.trackers, layers: layers, note: note)
+                let webSeeds = files.magnet(record.facts.infoHash).flatMap { try? Magnet(parsing: $0) }?.webSeeds ?? []
+                var reading = try TorrentReading(info: pending.info, trackers: record.facts.trackers, webSeeds: webSeeds, layers: layers, note: note)
+                reading.lay(out: layout)
+                return reading
             }
         }) { [self] result in
             switch result {

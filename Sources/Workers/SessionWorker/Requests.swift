@@ -19,6 +19,8 @@ struct PendingRequest {
         case set(key: String, value: String?)
         case peers(pieceCount: UInt32)
         case files(TorrentID)
+        case pieceStates(TorrentID)
+        case count(Int)
         case pool
     }
     let client: ControlServer.ClientID
@@ -78,7 +80,7 @@ extension SessionShell {
         case ControlMethods.List.name: replyList(from)
         case ControlMethods.Workers.name: reply(from, workersAnswer())
         case ControlMethods.ShowSettings.name: reply(from, settingsAnswer())
-        case ControlMethods.Add.name: try add(from, line)
+        case ControlMethods.Add.name: add(from, line)
         case ControlMethods.Show.name: try show(from, ControlLine.parameters(line, as: ShowParameters.self))
         case ControlMethods.Files.name: try askFiles(from, find(ControlLine.parameters(line, as: HashParameters.self).hash))
         case ControlMethods.Peers.name: try askPeers(from, find(ControlLine.parameters(line, as: HashParameters.self).hash))
@@ -122,7 +124,9 @@ extension SessionShell {
         case ControlMethods.Shutdown.name:
             reply(from, Empty())
             kit.sendControl(StopDaemon())
-        default: throw ControlError(.unknownMethod, "no method \(Text.printable(head.method, limit: 40))")
+        default:
+            if try dispatchSession(head.method, from, line) { return }
+            throw ControlError(.unknownMethod, "no method \(Text.printable(head.method, limit: 40))")
         }
     }
 
@@ -148,10 +152,12 @@ extension SessionShell {
         return token
     }
     func finish(_ token: UInt64, _ result: some Codable & Sendable) {
+        inner.removeValue(forKey: token)?(nil)
         guard let request = pending[token] else { return }
         finish(token, line: ControlLine.answer(id: request.id, result))
     }
     func finish(_ token: UInt64, error: ControlError) {
+        inner.removeValue(forKey: token)?(error)
         guard let request = pending[token] else { return }
         finish(token, line: ControlLine.answer(id: request.id, error: error))
     }
@@ -163,6 +169,12 @@ extension SessionShell {
         server.write(client, line)
     }
     private func forget(_ token: UInt64) { pending[token] = nil }
+
+    /// A request of our own: a watch folder, a feed. `then` hears how it ended, once.
+    func own(_ then: @escaping (ControlError?) -> Void) -> Asker {
+        inner[nextToken] = then
+        return Asker(client: ControlServer.ClientID(slot: 0, serial: .max), id: 0)
+    }
 
     func failPending(_ why: String, _ which: (PendingRequest.Kind) -> Bool) {
         for (token, request) in pending where which(request.kind) { finish(token, error: ControlError(.unavailable, why)) }
@@ -185,7 +197,7 @@ extension SessionShell {
 
     // MARK: commands
 
-    private func command(_ from: Asker, _ command: CatalogCommand, kind: PendingRequest.Kind = .command) {
+    func command(_ from: Asker, _ command: CatalogCommand, kind: PendingRequest.Kind = .command) {
         let token = wait(from, kind)
         feed(.command(token: token, command))
     }
@@ -198,6 +210,8 @@ extension SessionShell {
         guard let request = pending[token] else { return }
         switch request.kind {
         case .add(let name): finish(token, AddAnswer(hash: addition!.hash.hex, name: name))
+        case .count(let n): finish(token, CountAnswer(count: n))
+        case .move where core.row(id)?.isMoving != true: finish(token, Empty())
         case .move: moveWaiters[id.rawValue, default: []].append(token)
         case .removeWithData where core.row(id) != nil && kit.edge(.disk) != nil:
             pending[token]!.deadline = loop.now + Self.removalAnswer
@@ -207,6 +221,7 @@ extension SessionShell {
             settings = Self.effective(kit.settings, &overrides)
             limitsChanged()
             filterChanged()
+            listChanged("settings")
             finish(token, Empty())
         default: finish(token, Empty())
         }
@@ -232,6 +247,8 @@ extension SessionShell {
         case .notFound: ControlError(.notFound, "no such torrent")
         case .exists(let hash): ControlError(.exists, "the torrent \(hash) is there already")
         case .conflict(let why): ControlError(.conflict, why)
+        case .taken(let name): ControlError(.exists, "the category \(name) is there already")
+        case .unknown(let why): ControlError(.conflict, why)
         case .full: ControlError(.tooLarge, "the catalogue holds \(CatalogLimits.torrents) torrents at most")
         case .badPath(let why): ControlError(.invalidParameters, why)
         case .noMetadata: ControlError(.noMetadata, "the magnet's metadata has not arrived")
@@ -300,7 +317,7 @@ extension SessionShell {
         guard !option.needsRestart else {
             throw ControlError(.invalidParameters, "\(p.key) needs a restart: put it into the configuration file")
         }
-        command(from, .set(key: p.key, value: p.value, Self.queueLimits(resolved)), kind: .set(key: p.key, value: p.value))
+        command(from, .set(key: p.key, value: p.value, Self.rules(resolved)), kind: .set(key: p.key, value: p.value))
     }
 
     private func restart(_ from: Asker, _ name: String) throws(ControlError) {

@@ -10,7 +10,7 @@ import Settings
 import WorkerKit
 
 /// There is one session worker, so its name in the log is fixed.
-let log = Log("session:0")
+let log = SessionLog("session:0")
 
 /// Written by the pool before its completion, read by the loop after it.
 private final class PoolBox<T: Sendable>: @unchecked Sendable {
@@ -55,6 +55,11 @@ package final class SessionShell: WorkerShell {
     var poolThen: [UInt32: () -> Void] = [:]
     var nextPool: UInt32 = 0
     var watchers: [Watcher] = []
+    var hooks = HookQueue()
+    var inner: [UInt64: (ControlError?) -> Void] = [:]
+    var fetches: [UInt64: FetchUnderWay] = [:]
+    var folders: FolderWatch
+    var rss: FeedTable
     var effects: [CatalogEffect] = []
     var replaying: [CatalogLink] = []
 
@@ -64,7 +69,8 @@ package final class SessionShell: WorkerShell {
     var nextBanStore = Instant.zero
     /// By vote of the peers of each shard: address without port, and votes.
     var externalAddresses: [UInt16: [(address: Endpoint, votes: Int)]] = [:]
-
+    private var schedules: [(TorrentID, [TrackerReport])] = []
+    let totalsAtStart: TransferCounters
     var workers: [WorkerStatus] = []
     var api: APIFeed?
     var listenPorts: [UInt16: UInt16] = [:]
@@ -103,16 +109,26 @@ package final class SessionShell: WorkerShell {
 
         core = CatalogCore(
             configuration: CatalogConfiguration(
-                queue: Self.queueLimits(settings), isSequential: settings.string("strategy.piece_selection") == "sequential", isUnclean: sameRun || !loaded.wasClean),
-            records: loaded.records, nextID: loaded.nextID)
+                rules: Self.rules(settings), isSequential: settings.string("strategy.piece_selection") == "sequential", isUnclean: sameRun || !loaded.wasClean),
+            records: loaded.records, nextID: loaded.nextID, categories: loaded.categories, tags: loaded.tags, totals: Self.begun(loaded.totals))
         core.wallSeconds = UInt64(max(time(nil), 0))
         bans = Dictionary(try store.loadBans(now: core.wallSeconds).map { ($0.endpoint, $0) }) { a, _ in a }
+        totalsAtStart = core.totals.transfer
+        schedules = loaded.schedules
         startedAt = kit.loop.now
         server = ControlServer(loop: kit.loop)
+        folders = FolderWatch(try store.items("folder"))
+        rss = FeedTable(feeds: try store.items("feed"), rules: try store.items("rule"), folders: try store.items("feed folder"))
         let names = Set(loaded.records.map(\.0.facts.infoHash))
         let listed = files.list()
         garbage = (listed.torrents + listed.magnets).filter { !names.contains($0) }
         log.info("catalogue: \(loaded.records.count) torrents\(loaded.wasClean || sameRun ? "" : ", the last run ended without its final checkpoint")")
+    }
+
+    private static func begun(_ totals: CatalogTotals) -> CatalogTotals {
+        var totals = totals
+        if totals.since == 0 { totals.since = UInt64(max(time(nil), 0)) }
+        return totals
     }
 
     // MARK: links
@@ -147,11 +163,11 @@ package final class SessionShell: WorkerShell {
             for id in assemblies.keys where core.configuration.shard(of: core.row(TorrentID(rawValue: id))?.record.facts.infoHash ?? InfoHash()) == shard {
                 assemblies[id] = nil
             }
-            failPending("the peer worker is restarting") { if case .peers = $0 { true } else { false } }
+            failPending("the peer worker is restarting") { if case .peers = $0 { true } else if case .pieceStates = $0 { true } else { false } }
         case .disk(let device):
             diskStats[device] = nil
             failPending("the disk worker is restarting") { if case .files = $0 { true } else { false } }
-        case .discovery: break
+        case .discovery: failFetches()
         }
     }
     package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) { close(fd) }
@@ -163,8 +179,11 @@ package final class SessionShell: WorkerShell {
         server.listen(fd)
     }
     package func start() {
+        for (id, trackers) in schedules { feed(.schedule(id, trackers)) }
+        schedules = []
         filterChanged()
         kit.ready()
+        for (id, hooks) in core.hooksOwed() { runHooks(id, hooks) }
     }
 
     package func received(_ frame: Frame, from edge: Edge) {
@@ -197,6 +216,7 @@ package final class SessionShell: WorkerShell {
         case ControlServer.Kind.accept: server.accepted(completion)
         case ControlServer.Kind.receive: received(server.received(completion))
         case ControlServer.Kind.send: server.sent(completion)
+        case FolderWatch.tokenKind: foldersChanged(completion)
         case Self.poolKind: poolThen.removeValue(forKey: completion.token.index)?()
         default: preconditionFailure("completion of kind \(completion.token.kind)")
         }
@@ -210,15 +230,15 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickAPI(now), tickWatchers(now), expirePending(now), probeStore(now), storeBans(now), server.turn(now))
-        next = min(next, drainTurn(now), scheduleTurn(now), filterTurn(now))
+        next = min(next, tickAPI(now), tickWatchers(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
+        next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
 
     package func settingsChanged() {
         settings = Self.effective(kit.settings, &overrides)
-        feed(.limits(Self.queueLimits(settings)))
+        feed(.rules(Self.rules(settings)))
         limitsChanged()
         filterChanged()
     }
@@ -335,7 +355,7 @@ package final class SessionShell: WorkerShell {
                 case .diskAdd(let entry): sendDiskAdd(entry)
                 case .diskRemove(let device, let id, let deleteData):
                     sendDisk(device, DiskTorrentRemove(torrent: id.rawValue, deleteData: deleteData ? 1 : 0))
-                case .diskMove(let device, let id, let path): sendDisk(device, DiskTorrentMove(torrent: id.rawValue, savePath: path))
+                case .diskMove(let device, let id, let path, let names): sendDiskMove(device, id, path, names)
                 case .diskRecheck(let device, let id): sendDisk(device, DiskTorrentRecheck(torrent: id.rawValue))
                 case .diskFlags(let device, let id, let flags): sendDisk(device, DiskTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
                 case .diskReplayEnd(let device): sendDisk(device, DiskReplayEnd())
@@ -346,12 +366,17 @@ package final class SessionShell: WorkerShell {
                 case .discoveryFlags(let id, let flags): sendDiscovery(DiscoveryTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
                 case .discoveryCounters(let totals): sendDiscoveryCounters(totals)
                 case .discoveryCompleted(let id): sendDiscovery(DiscoveryCompleted(torrent: id.rawValue))
+                case .discoveryCompletedAgain(let id, let urls):
+                    sendDiscovery(DiscoveryCompletedAgain(torrent: id.rawValue, trackers: urls.map { UrlText(url: $0) }))
                 case .announceNow(let id): sendDiscovery(AnnounceNow(torrent: id.rawValue))
                 case .discoveryReplayEnd: sendDiscoveryReplayEnd()
                 case .phaseChanged(let id, _):
                     api?.touch(id)
                     pushToWatchers(id)
                 case .removed(let id, let hash): removed(id, hash)
+                case .note(_, let text): log.info(Text.printable(text, limit: 1000))
+                case .hooks(let id, let hooks): runHooks(id, hooks)
+                case .listsChanged(let list): listChanged(list == .categories ? "categories" : "tags")
                 }
             }
         }
@@ -363,11 +388,25 @@ package final class SessionShell: WorkerShell {
         return PeerID(Array("-CB0100-".utf8) + (0..<12).map { _ in letters.randomElement()! })!
     }
 
-    static func queueLimits(_ settings: Settings) -> QueueLimits {
-        QueueLimits(
+    static func rules(_ settings: Settings) -> CatalogRules {
+        var queue = QueueLimits(
             isManaged: settings.bool("queue.auto_manage_queue"), active: settings.int("queue.max_active_torrents"),
             downloading: settings.int("queue.max_active_downloading"), seeding: settings.int("queue.max_active_seeding"))
+        queue.ignoresSlow = settings.bool("queue.ignore_slow_torrents")
+        queue.slowDown = UInt64(settings.int("queue.slow_down_kib")) << 10
+        queue.slowUp = UInt64(settings.int("queue.slow_up_kib")) << 10
+        queue.slowAfter = settings.seconds("queue.slow_after")
+        let ratio = settings.number("seeding.max_ratio")
+        let share = ShareLimits(
+            ratio: ratio < 0 ? ShareLimits.unlimited : Int64(ratio * 1000), seeding: seconds(settings.int("seeding.max_minutes")),
+            inactive: seconds(settings.int("seeding.max_inactive_minutes")), action: actions[settings.string("seeding.limit_action")] ?? .stop)
+        var rules = CatalogRules(queue: queue, share: share, folder: tidy(settings.string("disk.download_dir")))
+        if !settings.list("hooks.on_add").isEmpty { rules.hooks.insert(.added) }
+        if !settings.list("hooks.on_finish").isEmpty { rules.hooks.insert(.finished) }
+        return rules
     }
+    private static func seconds(_ minutes: Int) -> Int64 { minutes < 0 ? ShareLimits.unlimited : Int64(minutes) * 60 }
+    static let actions: [String: ShareAction] = ["stop": .stop, "remove": .remove, "remove_with_data": .removeWithData, "super_seeding": .superSeeding]
 
     /// Overrides that this build does not take any more are dropped with a word in the log.
     static func effective(_ configured: Settings, _ overrides: inout [String: String]) -> Settings {

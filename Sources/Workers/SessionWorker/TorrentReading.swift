@@ -14,6 +14,11 @@ package struct TorrentReading: Sendable {
     let missingLayers: [WantedLayer]
     /// How to come by the layers of a torrent that cannot do without them: as a magnet link comes by all of it.
     let magnetForLayers: Magnet?
+    /// The torrent's own words; empty: none.
+    package private(set) var comment = ""
+    /// See ``lay(out:)``.
+    package private(set) var names = NamePlan()
+    package private(set) var roots: [String] = []
 
     package struct Refused: Error, CustomStringConvertible, Sendable {
         package let description: String
@@ -45,7 +50,10 @@ package struct TorrentReading: Sendable {
         facts = try Self.facts(m)
         missingLayers = Self.missingLayers(m, stored)
         magnetForLayers = m.infoHashV1 == nil && !missingLayers.isEmpty ? Self.magnet(m) : nil
+        comment = Text.printable(m.comment ?? "", limit: 4096)
+        paths = m.files.filter { !$0.isPad }.map(\.path)
     }
+    private let paths: [String]
 
     private static func missingLayers(_ m: Metainfo, _ bytes: [UInt8]) -> [WantedLayer] {
         guard m.infoHashV2 != nil, !m.hasAllPieceLayers else { return [] }
@@ -63,6 +71,21 @@ package struct TorrentReading: Sendable {
         magnet.trackers = m.trackers.flatMap { $0 }
         magnet.webSeeds = m.webSeeds
         return magnet
+    }
+
+    /// How the files are to stand in the save folder: 0 as the torrent has it, 1 a single file gets a folder of its own,
+    /// 2 a folder's content stands without it.
+    package mutating func lay(out layout: UInt8) {
+        let isFolder = paths.contains { $0.utf8.contains(UInt8(ascii: "/")) }
+        if layout == 1, !isFolder, let file = paths.first {
+            let name = file.lastIndex(of: ".").map { $0 == file.startIndex ? file : String(file[..<$0]) } ?? file
+            // A folder of the same name as the file in it is made well: the rename goes from path to path.
+            names = NamePlan(renames: [.init(from: file, to: name + "/" + file)])
+        } else if layout == 2, isFolder {
+            names = NamePlan(renames: [.init(from: facts.rootName, to: "")])
+        }
+        // So many names may be claimed; beyond, the first stand for all.
+        roots = Array(Set(paths.map { String(names.name($0).prefix { $0 != "/" }) }).sorted().prefix(1000))
     }
 
     /// A magnet's metadata (hash already right) made into a .torrent.
@@ -113,6 +136,38 @@ package struct TorrentReading: Sendable {
     private static func rootName(_ m: Metainfo) -> String {
         for file in m.files where !file.isPad { if let first = file.pathComponents.first { return first } }
         return m.name
+    }
+
+    /// A stored file as it may be given away: without our note, with the trackers as they are now. The info dictionary is untouched.
+    static func exported(_ stored: [UInt8], trackers: [[String]]) -> [UInt8]? {
+        var parser = BencodeParser()
+        return stored.withUnsafeBytes { raw -> [UInt8]? in
+            guard let root = try? parser.parse(raw, limits: .torrent, tolerance: .lenient), root.kind == .dictionary else { return nil }
+            var w = BencodeWriter()
+            if let first = trackers.first?.first {
+                w.beginDictionary()
+                w.key("announce")
+                w.string(first)
+                w.key("announce-list")
+                w.beginList()
+                for tier in trackers {
+                    w.beginList()
+                    for url in tier { w.string(url) }
+                    w.end()
+                }
+                w.end()
+                w.end()
+            }
+            // Our two keys come before all others that are kept ("announce…" sorts before what torrents hold), so the order stays.
+            var out = [UInt8](w.bytes.dropLast())
+            if out.isEmpty { out = [UInt8(ascii: "d")] }
+            for (key, value) in root.entries where key.text != noteKey.description && key.text != "announce" && key.text != "announce-list" {
+                out.append(contentsOf: key.encoded)
+                out.append(contentsOf: value.encoded)
+            }
+            out.append(UInt8(ascii: "e"))
+            return out
+        }
     }
 
     private static func annotate(_ bytes: [UInt8], _ note: Note) throws(Refused) -> [UInt8] {

@@ -9,6 +9,14 @@ struct Watcher {
     /// nil: every torrent.
     let torrent: TorrentID?
     let interval: TimeSpan
+    /// Only what changed; nil: everything, always. Ids that are to be sent, and whether the snapshot is complete.
+    var changes: Changes?
+    struct Changes {
+        var due: Set<UInt32> = []
+        /// Rows up to this id belong to the snapshot and were sent.
+        var cursor: UInt32 = 0
+        var isSnapshotSent = false
+    }
     var nextTick: Instant
 }
 
@@ -29,14 +37,19 @@ extension SessionShell {
         var torrent: TorrentID?
         if let hash = p.hash { torrent = try find(hash) }
         reply(from, Empty())
-        watchers.append(Watcher(client: from.client, id: from.id, torrent: torrent, interval: .seconds(interval), nextTick: loop.now))
+        watchers.append(
+            Watcher(
+                client: from.client, id: from.id, torrent: torrent, interval: .seconds(interval), changes: p.changes == true && torrent == nil ? .init() : nil,
+                nextTick: loop.now))
     }
 
     func tickWatchers(_ now: Instant) -> Instant {
+        let changed = core.takeChanged()
+        if !changed.isEmpty { for i in watchers.indices where watchers[i].changes != nil { for id in changed { watchers[i].changes!.due.insert(id.rawValue) } } }
         var next = Instant.never
         for i in watchers.indices {
             if now >= watchers[i].nextTick {
-                tick(watchers[i])
+                if watchers[i].changes != nil { tickChanges(i) } else { tick(watchers[i]) }
                 watchers[i].nextTick = max(watchers[i].nextTick + watchers[i].interval, now + watchers[i].interval / 2)
             }
             next = min(next, watchers[i].nextTick)
@@ -49,19 +62,52 @@ extension SessionShell {
         guard let client = server.find(watcher.client), client.queued <= ControlServer.outputLimit else { return }
         var out: [UInt8] = []
         if let torrent = watcher.torrent {
-            if let row = core.row(torrent) { Self.line(watcher.id, row, &out) }
+            if let row = core.row(torrent) { Self.line(watcher.id, summary(row), &out) }
         } else {
-            core.forEach { Self.line(watcher.id, $0, &out) }
+            core.forEach { Self.line(watcher.id, summary($0), &out) }
         }
         if !out.isEmpty { server.write(client, out) }
     }
 
+    /// The snapshot a part at a time, as much as the client takes; then what changed.
+    private func tickChanges(_ i: Int) {
+        guard let client = server.find(watchers[i].client), client.queued <= ControlServer.outputLimit, var changes = watchers[i].changes else { return }
+        var out: [UInt8] = []
+        if !changes.isSnapshotSent {
+            core.forEach(after: TorrentID(rawValue: changes.cursor)) { row in
+                Self.line(watchers[i].id, summary(row), &out)
+                changes.cursor = row.record.id.rawValue
+                changes.due.remove(row.record.id.rawValue)
+                return out.count < ControlServer.outputLimit
+            }
+            if out.count < ControlServer.outputLimit {
+                changes.isSnapshotSent = true
+                out.append(contentsOf: "{\"id\":\(watchers[i].id),\"event\":\"snapshot\"}\n".utf8)
+            }
+        } else {
+            for id in changes.due.sorted() where out.count < ControlServer.outputLimit {
+                changes.due.remove(id)
+                if let row = core.row(TorrentID(rawValue: id)), row.record.removal == .none { Self.line(watchers[i].id, summary(row), &out) }
+            }
+        }
+        watchers[i].changes = changes
+        if !out.isEmpty { server.write(client, out) }
+    }
+
+    /// A list of that name is worth reading again.
+    func listChanged(_ name: String) {
+        for watcher in watchers where watcher.changes != nil {
+            guard let client = server.find(watcher.client) else { continue }
+            server.write(client, Array("{\"id\":\(watcher.id),\"event\":\"\(name)\"}\n".utf8))
+        }
+    }
+
     func pushToWatchers(_ id: TorrentID) {
         guard !watchers.isEmpty, let row = core.row(id), row.record.removal == .none else { return }
-        for watcher in watchers where watcher.torrent == nil || watcher.torrent == id {
+        for watcher in watchers where watcher.changes == nil && (watcher.torrent == nil || watcher.torrent == id) {
             guard let client = server.find(watcher.client) else { continue }
             var out: [UInt8] = []
-            Self.line(watcher.id, row, &out)
+            Self.line(watcher.id, summary(row), &out)
             server.write(client, out)
         }
     }
@@ -73,9 +119,9 @@ extension SessionShell {
         }
     }
 
-    private static func line(_ id: UInt64, _ row: CatalogRow, _ out: inout [UInt8]) {
+    private static func line(_ id: UInt64, _ summary: TorrentSummary, _ out: inout [UInt8]) {
         out.append(contentsOf: "{\"id\":\(id),\"torrent\":".utf8)
-        summary(row).append(to: &out)
+        summary.append(to: &out)
         out.append(contentsOf: "}\n".utf8)
     }
 }

@@ -99,7 +99,7 @@ package final class WorkerKit {
     /// Set by ``drained()``; the process ends once the edges are flushed.
     var isDrained = false
     var drainDeadline: Instant?
-    var supervisorGone = false
+    package internal(set) var supervisorGone = false
     /// Told to the shell by whoever runs the loop.
     var closedEdges: [Edge] = []
 

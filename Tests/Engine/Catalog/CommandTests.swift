@@ -50,7 +50,7 @@ import Testing
         f.send(.command(token: 50, .move(a, savePath: "/e")))
         #expect(f.send(.command(token: 51, .add(NewTorrent(facts: Fixture.facts(2, name: "a"), savePath: "/e")))).answers[0] != nil)
         let sent = f.turn()
-        #expect(sent.contains(.diskMove(0, a, savePath: "/e")))
+        #expect(sent.contains(.diskMove(0, a, savePath: "/e", NamePlan())))
         // Both ends stay taken until the disk worker is done.
         for save in ["/d", "/e"] {
             #expect(f.command(.add(NewTorrent(facts: Fixture.facts(2, name: "a"), savePath: save))).answers[0] != nil)
@@ -79,9 +79,9 @@ import Testing
         let a = f.add(Fixture.facts(1, name: "a"), save: "/d")
         f.command(.move(a, savePath: "/e"))
         f.send(.linkClosed(.disk(0)))
-        #expect(f.open(.disk(0), 2).contains(.diskMove(0, a, savePath: "/e")))
+        #expect(f.open(.disk(0), 2).contains(.diskMove(0, a, savePath: "/e", NamePlan())))
         var g = f.reopened(sameRun: true)
-        #expect(g.open(.disk(0), 2).contains(.diskMove(0, a, savePath: "/e")))
+        #expect(g.open(.disk(0), 2).contains(.diskMove(0, a, savePath: "/e", NamePlan())))
     }
 
     @Test func unknownTorrentsAreNotFound() {

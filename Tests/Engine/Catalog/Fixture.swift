@@ -47,7 +47,10 @@ struct Fixture {
         } else {
             for record in batch.puts { stored[record.id.rawValue] = record }
             for d in batch.durables { durable[d.torrent.rawValue] = d.bytes }
-            for c in batch.counters { stored[c.torrent.rawValue]?.counters = c.counters }
+            for c in batch.counters {
+                stored[c.torrent.rawValue]?.counters = c.counters
+                stored[c.torrent.rawValue]?.activity = c.activity
+            }
             for id in batch.deletes {
                 stored[id.rawValue] = nil
                 durable[id.rawValue] = nil

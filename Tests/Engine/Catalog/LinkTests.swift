@@ -222,7 +222,7 @@ import Testing
         QueueCase(limits: QueueLimits(active: 3, downloading: 2, seeding: 2), held: [false, false, true, true, false, true, true]),
         QueueCase(limits: QueueLimits(isManaged: false, active: 1), held: [false, false, false, false, false, false, false]),
     ]) func queue(_ c: QueueCase) {
-        var f = Fixture(CatalogConfiguration(queue: c.limits))
+        var f = Fixture(CatalogConfiguration(rules: CatalogRules(queue: c.limits)))
         f.openAll()
         let ids = (1...7).map { f.add(Fixture.facts($0)) }
         for (i, id) in ids.enumerated() { f.disk(id, .ready, have: i < 4 ? 1 : 10) }
@@ -232,7 +232,7 @@ import Testing
     }
 
     @Test func aPlaceThatIsFreeIsTaken() {
-        var f = Fixture(CatalogConfiguration(queue: QueueLimits(downloading: 1)))
+        var f = Fixture(CatalogConfiguration(rules: CatalogRules(queue: QueueLimits(downloading: 1))))
         f.openAll()
         let a = f.add(Fixture.facts(1)), b = f.add(Fixture.facts(2)), c = f.add(Fixture.facts(3))
         for id in [a, b, c] { f.disk(id, .ready, have: 1) }
@@ -247,7 +247,7 @@ import Testing
         f.disk(c, .error, message: "no space")
         f.command(.resume(a))
         #expect(f.phase(a) == .downloading)
-        f.command(.set(key: "queue.max_active_downloading", value: "3", QueueLimits(downloading: 3)))
-        #expect(f.core.queue.downloading == 3)
+        f.command(.set(key: "queue.max_active_downloading", value: "3", CatalogRules(queue: QueueLimits(downloading: 3))))
+        #expect(f.core.rules.queue.downloading == 3)
     }
 }

@@ -109,7 +109,7 @@ struct Bench {
         case .closeFiles: return "close"
         case .forget: return "forget"
         case .probe(let v, _): return "probe \(v)"
-        case .moveFiles(_, let p): return "moveFiles \(p)"
+        case .moveFiles(_, let p, _): return "moveFiles \(p)"
         case .deleteFiles: return "deleteFiles"
         case .log: return "log"
         case .drained: return "drained"
@@ -400,10 +400,29 @@ struct Bench {
         b.makeReady()
         _ = b.download(1)
         #expect(b.send(.move(Bench.id, savePath: "/n")).prefix(2) == ["unready checking", "moveFiles /n"])
-        b.core.setSavePath(Bench.id, "/n")
+        b.core.setPlace(Bench.id, "/n", FileNames())
         let said = b.send(.moved(Bench.id, nil))
         #expect(said.contains("moved /n ") && said.contains("open scan"))
         #expect(b.send(b.found(Bench.full, data: [1])).contains("ready 1"))
+    }
+
+    /// Both processes died while files were moved: they are found where they are gone to.
+    @Test(arguments: [[-1, -1], [70_000, 93_840], [-1, 93_840]] as [[Int64]]) func aMoveThatWasInterruptedGoesOn(_ sizes: [Int64]) {
+        var b = Bench()
+        b.send(.shardOpened(0))
+        b.send(.claimsEnd(0))
+        b.send(.replayEnd)
+        b.send(.add(Bench.id, TorrentSpec(metainfoPath: "/m", savePath: "/s", durable: Bench.wire([0, 1, 9]))))
+        #expect(b.send(.move(Bench.id, savePath: "/n", FileNames(suffix: ".x"))) == [])
+        #expect(b.send(b.found(sizes)).contains("moveFiles /n"))
+        b.core.setPlace(Bench.id, "/n", FileNames(suffix: ".x"))
+        #expect(b.send(.moved(Bench.id, nil)).contains("moved /n "))
+        #expect(b.send(b.found(Bench.full)).contains("ready 0+2 9"))
+    }
+
+    @Test(arguments: [("t/a", "u/a.x"), ("t/b", "u/c/b.x"), ("tt", "tt.x"), ("t", "t.x"), ("ü/é", "é.x")]) func namesOnDisk(_ path: String, _ result: String) {
+        let names = FileNames(renames: [.init(from: "t", to: "u"), .init(from: "u/b", to: "u/c/b"), .init(from: "ü", to: ""), .init(from: "u", to: "t")].dropLast(), suffix: ".x")
+        #expect(names.path(path) == (path == "t" ? "u.x" : result))
     }
 
     @Test func aSessionsReplayIsAnsweredWithTheNewerTruth() {
@@ -524,7 +543,7 @@ struct Bench {
         case .sync(let id, _): return b.raw(.synced(id, fault))
         case .finish(let id): return b.raw(.finished(id, fault))
         case .probe(let v, _): return b.raw(.probed(volume: v, fault))
-        case .moveFiles(let id, _): return b.raw(.moved(id, fault))
+        case .moveFiles(let id, _, _): return b.raw(.moved(id, fault))
         case .deleteFiles(let id): return b.raw(.deleted(id, fault))
         default: return []
         }

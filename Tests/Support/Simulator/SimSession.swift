@@ -45,6 +45,7 @@ extension SimWorld {
         case .discoveryCounters(let totals):
             for t in totals { toDiscovery(n) { .counters(t.torrent, downloaded: t.downloaded, uploaded: t.uploaded, left: t.left) } }
         case .discoveryCompleted(let id): toDiscovery(n) { .completed(id) }
+        case .discoveryCompletedAgain(let id, let urls): toDiscovery(n) { .completedAgain(id, urls) }
         case .announceNow(let id): toDiscovery(n) { .announceNow(id) }
         case .discoveryReplayEnd:
             toDiscovery(n) { .replayEnded(listenPort: 6881, key: 7, peerID: PeerID()) }
@@ -52,7 +53,7 @@ extension SimWorld {
             after(Self.wire) { world in world.deliver(n, WorkerName(.discovery), process) { $0.sayReady(n, WorkerName(.discovery)) } }
         case .phaseChanged(let id, let phase): if id == node.torrent, phase == .seeding || phase == .completed { completed(n) }
         // Nobody moves files here, and the user looks at the state instead of waiting for an answer.
-        case .diskMove, .durableStored, .answer, .removed: break
+        case .diskMove, .durableStored, .answer, .removed, .note, .hooks, .listsChanged: break
         }
     }
 }

@@ -27,10 +27,11 @@ extension SimWorld {
             let isVersion2 = foundUnderVersion2(n)
             toSession(n) { _ in .peersFound(id, .tracker, endpoints, isVersion2: isVersion2) }
         case .report(let r):
-            let report = Catalog::TrackerReport(
+            var report = Catalog::TrackerReport(
                 tier: r.tier, url: r.url, state: r.state.rawValue, startedSent: r.startedSent, seeds: r.seeds, leechers: r.leechers,
                 downloads: r.downloads, nextAnnounce: UInt64(max(0, r.next.nanoseconds / 1_000_000_000)), message: r.message)
-            toSession(n) { _ in .tracker(r.torrent, report) }
+            report.completedPending = r.completedPending
+            toSession(n) { [report] _ in .tracker(r.torrent, report) }
         case .breaker, .drained: break
         }
     }

@@ -43,6 +43,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case peerWebSeeds = 0x0268
     case layersWanted = 0x0246
     case layersFound = 0x0247
+    case pieceStatesWanted = 0x0296
+    case pieceStates = 0x0297
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303
@@ -71,6 +73,9 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case discoveryFilter = 0x0464
     case fetchList = 0x0465
     case listFetched = 0x0466
+    case discoveryCompletedAgain = 0x0496
+    case fetchUrl = 0x0497
+    case fetched = 0x0498
     case claim = 0x0501
     case claimsEnd = 0x0502
     case torrentReady = 0x0503

@@ -361,19 +361,22 @@ package struct FetchList: IPCMessage, Equatable {
 
 package struct ListFetched: IPCMessage, Equatable {
     package static var type: MessageType { .listFetched }
-    package static var fixedSize: Int { 24 }
+    package static var fixedSize: Int { 25 }
     package var url: String
     package var byteCount: UInt64
     package var message: String  // why it failed; empty: the file is there
-    package init(url: String = "", byteCount: UInt64, message: String = "") {
+    package var completedPending: UInt8  // 1 while it has yet to hear of the download's end
+    package init(url: String = "", byteCount: UInt64, message: String = "", completedPending: UInt8) {
         self.url = url
         self.byteCount = byteCount
         self.message = message
+        self.completedPending = completedPending
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.reserve(&w, count: url.utf8.count)
         w.u64(byteCount)
         tail.reserve(&w, count: message.utf8.count)
+        w.u8(completedPending)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, url)
@@ -382,6 +385,115 @@ package struct ListFetched: IPCMessage, Equatable {
     package init(from r: inout PayloadReader) throws(DecodeError) {
         url = try r.string()
         byteCount = try r.u64()
+        message = try r.string()
+        completedPending = try r.u8()
+    }
+}
+
+package struct UrlText: IPCStruct, Equatable {
+    package static var fixedSize: Int { 8 }
+    package var url: String
+    package init(url: String = "") {
+        self.url = url
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: url.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        url = try r.string()
+    }
+}
+
+/// event=completed for these trackers, which had not answered it when the last discovery worker died.
+package struct DiscoveryCompletedAgain: IPCMessage, Equatable {
+    package static var type: MessageType { .discoveryCompletedAgain }
+    package static var fixedSize: Int { 12 }
+    package var torrent: UInt32
+    package var trackers: [UrlText]
+    package init(torrent: UInt32, trackers: [UrlText] = []) {
+        self.torrent = torrent
+        self.trackers = trackers
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: trackers.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, trackers)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        trackers = try r.structs()
+    }
+}
+
+/// http or https, for a .torrent or a feed. Answered by Fetched frames with its correlation.
+package struct FetchUrl: IPCMessage, Equatable {
+    package static var type: MessageType { .fetchUrl }
+    package static var fixedSize: Int { 17 }
+    package var url: String
+    package var sizeLimit: UInt32  // bytes of the body, raw and inflated
+    package var timeoutMilliseconds: UInt32  // over all redirects
+    package var allowLocal: UInt8  // 1: private addresses and the machine itself may be asked
+    package init(url: String = "", sizeLimit: UInt32, timeoutMilliseconds: UInt32, allowLocal: UInt8) {
+        self.url = url
+        self.sizeLimit = sizeLimit
+        self.timeoutMilliseconds = timeoutMilliseconds
+        self.allowLocal = allowLocal
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: url.utf8.count)
+        w.u32(sizeLimit)
+        w.u32(timeoutMilliseconds)
+        w.u8(allowLocal)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        url = try r.string()
+        sizeLimit = try r.u32()
+        timeoutMilliseconds = try r.u32()
+        allowLocal = try r.u8()
+    }
+}
+
+/// Parts of at most 512 KiB, in order; the last has isLast.
+package struct Fetched: IPCMessage, Equatable {
+    package static var type: MessageType { .fetched }
+    package static var fixedSize: Int { 29 }
+    package var offset: UInt32
+    package var bytes: [UInt8]
+    package var isLast: UInt8
+    package var magnet: String  // the link that a redirect led to; then there is no body
+    package var message: String  // why there is nothing; empty if no error
+    package init(offset: UInt32, bytes: [UInt8] = [], isLast: UInt8, magnet: String = "", message: String = "") {
+        self.offset = offset
+        self.bytes = bytes
+        self.isLast = isLast
+        self.magnet = magnet
+        self.message = message
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(offset)
+        tail.reserve(&w, count: bytes.count)
+        w.u8(isLast)
+        tail.reserve(&w, count: magnet.utf8.count)
+        tail.reserve(&w, count: message.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, bytes)
+        tail.string(&w, magnet)
+        tail.string(&w, message)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        offset = try r.u32()
+        bytes = try r.bytes()
+        isLast = try r.u8()
+        magnet = try r.string()
         message = try r.string()
     }
 }

@@ -22,9 +22,31 @@ package struct PieceRun: IPCStruct, Equatable {
     }
 }
 
+package struct PathRename: IPCStruct, Equatable {
+    package static var fixedSize: Int { 16 }
+    package var from: String  // of a file, or of a folder and all in it
+    package var to: String  // empty: what is in the folder stands without it
+    package init(from: String = "", to: String = "") {
+        self.from = from
+        self.to = to
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: from.utf8.count)
+        tail.reserve(&w, count: to.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, from)
+        tail.string(&w, to)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        from = try r.string()
+        to = try r.string()
+    }
+}
+
 package struct DiskTorrentAdd: IPCMessage, Equatable {
     package static var type: MessageType { .diskTorrentAdd }
-    package static var fixedSize: Int { 41 }
+    package static var fixedSize: Int { 57 }
     package var torrent: UInt32
     package var flags: UInt32  // TorrentFlags
     package var metainfoPath: String  // absolute path of the stored .torrent file
@@ -32,7 +54,9 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
     package var durable: [UInt8]  // bitfield in wire order of the pieces known to be on disk; empty: none
     package var sourceDevice: UInt64  // st_dev of the save path when it was added, 0 unknown
     package var allocation: UInt8  // 0 none, 1 sparse, 2 full (fallocate)
-    package init(torrent: UInt32, flags: UInt32, metainfoPath: String = "", savePath: String = "", durable: [UInt8] = [], sourceDevice: UInt64, allocation: UInt8) {
+    package var renames: [PathRename]  // applied in order to the paths of the metainfo
+    package var suffix: String  // behind the path of each file; empty: none
+    package init(torrent: UInt32, flags: UInt32, metainfoPath: String = "", savePath: String = "", durable: [UInt8] = [], sourceDevice: UInt64, allocation: UInt8, renames: [PathRename] = [], suffix: String = "") {
         self.torrent = torrent
         self.flags = flags
         self.metainfoPath = metainfoPath
@@ -40,6 +64,8 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         self.durable = durable
         self.sourceDevice = sourceDevice
         self.allocation = allocation
+        self.renames = renames
+        self.suffix = suffix
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -49,11 +75,15 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         tail.reserve(&w, count: durable.count)
         w.u64(sourceDevice)
         w.u8(allocation)
+        tail.reserve(&w, count: renames.count)
+        tail.reserve(&w, count: suffix.utf8.count)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, metainfoPath)
         tail.string(&w, savePath)
         tail.bytes(&w, durable)
+        tail.structs(&w, renames)
+        tail.string(&w, suffix)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -63,6 +93,8 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         durable = try r.bytes()
         sourceDevice = try r.u64()
         allocation = try r.u8()
+        renames = try r.structs()
+        suffix = try r.string()
     }
 }
 
@@ -87,23 +119,33 @@ package struct DiskTorrentRemove: IPCMessage, Equatable {
 
 package struct DiskTorrentMove: IPCMessage, Equatable {
     package static var type: MessageType { .diskTorrentMove }
-    package static var fixedSize: Int { 12 }
+    package static var fixedSize: Int { 28 }
     package var torrent: UInt32
     package var savePath: String
-    package init(torrent: UInt32, savePath: String = "") {
+    package var renames: [PathRename]  // all of them, as the paths are to be
+    package var suffix: String
+    package init(torrent: UInt32, savePath: String = "", renames: [PathRename] = [], suffix: String = "") {
         self.torrent = torrent
         self.savePath = savePath
+        self.renames = renames
+        self.suffix = suffix
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
         tail.reserve(&w, count: savePath.utf8.count)
+        tail.reserve(&w, count: renames.count)
+        tail.reserve(&w, count: suffix.utf8.count)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, savePath)
+        tail.structs(&w, renames)
+        tail.string(&w, suffix)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
         savePath = try r.string()
+        renames = try r.structs()
+        suffix = try r.string()
     }
 }
 

@@ -790,3 +790,50 @@ package struct LayersFound: IPCMessage, Equatable {
         bytes = try r.bytes()
     }
 }
+
+package struct PieceStatesWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .pieceStatesWanted }
+    package static var fixedSize: Int { 4 }
+    package var torrent: UInt32
+    package init(torrent: UInt32) {
+        self.torrent = torrent
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+    }
+}
+
+/// Answers PieceStatesWanted with its correlation.
+package struct PieceStates: IPCMessage, Equatable {
+    package static var type: MessageType { .pieceStates }
+    package static var fixedSize: Int { 24 }
+    package var torrent: UInt32
+    package var have: [UInt8]  // verified pieces, wire order
+    package var open: [UInt32]  // pieces being downloaded, rising
+    package var availability: UInt32  // copies among the connected peers in thousandths: whole ones, and the part of pieces with one more
+    package init(torrent: UInt32, have: [UInt8] = [], open: [UInt32] = [], availability: UInt32) {
+        self.torrent = torrent
+        self.have = have
+        self.open = open
+        self.availability = availability
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: have.count)
+        tail.reserve(&w, count: open.count)
+        w.u32(availability)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, have)
+        tail.list(&w, open) { $0.u32($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        have = try r.bytes()
+        open = try r.list(elementSize: 4) { (r) throws(DecodeError) in try r.u32() }
+        availability = try r.u32()
+    }
+}

@@ -16,11 +16,20 @@ struct AddCommand: DaemonCommand {
               btbt add 'magnet:?xt=urn:btih:…' --save /srv/downloads --peer 192.0.2.7:6881
             """)
     @OptionGroup var global: GlobalOptions
-    @Argument(help: ArgumentHelp("Torrent files or magnet links.", valueName: "file|magnet")) var sources: [String]
+    @Argument(help: ArgumentHelp("Torrent files, magnet links, or http addresses of torrent files.", valueName: "file|magnet|url")) var sources: [String]
     @Option(name: .long, help: ArgumentHelp("Folder that the data goes to; default: the setting disk.download_dir.", valueName: "dir")) var save: String?
     @Flag(name: .long, help: "Believe that all data is there, without hashing it.") var skipCheck = false
     @Flag(name: .long, help: "Add without starting.") var paused = false
     @Flag(name: .long, help: "Download the pieces in order.") var sequential = false
+    @Option(name: .long, help: "Category; made when it does not exist.") var category: String?
+    @Option(name: .long, help: ArgumentHelp("May be repeated.", valueName: "tag")) var tag: [String] = []
+    @Option(name: .long, help: "Name to show.") var name: String?
+    @Flag(name: .long, help: "The save path follows the category.") var auto = false
+    @Flag(name: .long, help: "Put it at the top of the queue.") var top = false
+    @Flag(name: .long, help: "Run whatever the queue says.") var force = false
+    @Option(name: .long, help: "When it pauses by itself.") var stopCondition: StopCondition?
+    @Option(name: .long, help: "How the files are laid out.") var layout: ContentLayout?
+    @Option(name: .long, help: ArgumentHelp("Folder for the data until all of it is there.", valueName: "dir")) var incomplete: String?
     @Option(name: .long, help: ArgumentHelp("A peer to connect to; may be repeated.", valueName: "host:port")) var peer: [String] = []
 
     func run(_ daemon: ControlClient) throws {
@@ -32,10 +41,20 @@ struct AddCommand: DaemonCommand {
                 var parameters = try TorrentSource.parameters(source)
                 parameters.save = save.map(GlobalOptions.absolute)
                 parameters.skipCheck = skipCheck
-                parameters.paused = paused
+                parameters.paused = paused ? true : nil
+                parameters.category = category
+                parameters.tags = tag.isEmpty ? nil : tag
+                parameters.name = name
+                parameters.autoManaged = auto ? true : nil
+                parameters.topOfQueue = top ? true : nil
+                parameters.forceStart = force ? true : nil
+                parameters.stopCondition = stopCondition
+                parameters.contentLayout = layout
+                parameters.incompletePath = incomplete.map(GlobalOptions.absolute)
                 parameters.sequential = sequential
                 parameters.peers = peers.isEmpty ? nil : peers
-                let answer = try daemon.call(ControlMethods.Add.self, parameters)
+                // An address is fetched first.
+                let answer = try daemon.call(ControlMethods.Add.self, parameters, seconds: 120)
                 answers.append(answer)
                 if !global.json { Terminal.out("\(answer.hash)  \(Printable.escape(answer.name))") }
             } catch let failure as Failure {
@@ -53,12 +72,15 @@ struct AddCommand: DaemonCommand {
 extension TorrentSource {
     static func isMagnet(_ source: String) -> Bool { source.prefix(7).lowercased() == "magnet:" }
 
+    static func isAddress(_ source: String) -> Bool { ["http://", "https://"].contains { source.lowercased().hasPrefix($0) } }
+
     static func shortName(_ source: String) -> String {
         isMagnet(source) ? String(source.prefix(60)) : source
     }
 
     static func parameters(_ source: String) throws -> AddParameters {
         if isMagnet(source) { return AddParameters(magnet: source) }
+        if isAddress(source) { return AddParameters(url: source) }
         return AddParameters(torrent: Data(try read(source)).base64EncodedString())
     }
 

@@ -1,0 +1,55 @@
+import Control
+import IPC
+import Observe
+import Primitives
+
+/// A body that the discovery worker fetches for us: .torrent files by URL, feeds.
+struct FetchUnderWay {
+    let limit: Int
+    var bytes: [UInt8] = []
+    let then: (Result<Fetch, ControlError>) -> Void
+    enum Fetch {
+        case body([UInt8])
+        /// A redirect led to a magnet link.
+        case magnet(String)
+    }
+}
+
+extension SessionShell {
+    /// Over all redirects.
+    private static let fetchTime = TimeSpan.seconds(60)
+    private static let fetchesLimit = 64
+
+    func fetch(_ url: String, limit: Int, _ then: @escaping (Result<FetchUnderWay.Fetch, ControlError>) -> Void) {
+        guard let edge = kit.edge(.discovery) else { return then(.failure(ControlError(.unavailable, "the discovery worker is restarting"))) }
+        guard fetches.count < Self.fetchesLimit else { return then(.failure(ControlError(.unavailable, "\(Self.fetchesLimit) addresses are being fetched already"))) }
+        let token = nextToken
+        nextToken += 1
+        fetches[token] = FetchUnderWay(limit: limit, then: then)
+        kit.send(
+            FetchUrl(
+                url: url, sizeLimit: UInt32(limit), timeoutMilliseconds: UInt32(Self.fetchTime.milliseconds), allowLocal: settings.bool("rss.allow_local") ? 1 : 0),
+            to: edge, correlation: token)
+    }
+
+    func fetched(_ token: UInt64, _ m: Fetched) {
+        guard let under = fetches[token] else { return }
+        func end(_ result: Result<FetchUnderWay.Fetch, ControlError>) {
+            fetches[token] = nil
+            under.then(result)
+        }
+        if !m.message.isEmpty { return end(.failure(ControlError(.unavailable, "it cannot be fetched: \(Text.printable(m.message, limit: 300))"))) }
+        if !m.magnet.isEmpty { return end(.success(.magnet(m.magnet))) }
+        guard under.bytes.count == Int(m.offset), under.bytes.count + m.bytes.count <= under.limit else {
+            return end(.failure(ControlError(.tooLarge, "the answer is larger than \(under.limit) bytes")))
+        }
+        fetches[token]!.bytes += m.bytes
+        if m.isLast != 0 { end(.success(.body(fetches[token]!.bytes))) }
+    }
+
+    func failFetches() {
+        let all = fetches.sorted { $0.key < $1.key }
+        fetches = [:]
+        for (_, under) in all { under.then(.failure(ControlError(.unavailable, "the discovery worker is restarting"))) }
+    }
+}
