@@ -7,6 +7,7 @@
 #   make demo       the main job end to end, to look at: create, seed, download, verify, worker table
 #   make test       unit tests on io_uring and on epoll, 200 simulation seeds, slices of interop and chaos
 #   make sim        the deterministic simulator: SEED=n for one seed, SEEDS=n for the first n (200)
+#   make dht-sim    DHT nodes that come and go: how lookups and traffic grow from 100 to 10,000 (SIZES='100 500')
 #   make fuzz       every parser's fuzz target for TIME seconds each (600); TARGET=name for one
 #   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
 #   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
@@ -22,7 +23,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup build release run demo test unit sim fuzz chaos interop bench protocol lint format dist clean slices
+.PHONY: setup build release run demo test unit sim dht-sim fuzz chaos interop bench protocol lint format dist clean slices
 
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
@@ -80,6 +81,10 @@ sim:
 	swift build $(RELEASE) --product ccbt-sim
 	.build/release/ccbt-sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS)) $(ARGS)
 
+dht-sim:
+	swift build $(RELEASE) --product ccbt-dht-sim
+	.build/release/ccbt-dht-sim $(SIZES)
+
 fuzz:
 	Tests/Fuzz/run "$(TIME)" $(TARGET)
 
@@ -97,6 +102,7 @@ interop: release
 	$(PYTHON) Tests/Interop/filter.py
 	$(PYTHON) Tests/Interop/webseed.py
 	$(PYTHON) Tests/Interop/version2.py
+	$(PYTHON) Tests/Interop/dht.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -73,6 +73,7 @@ var targets: [Target] = [
     wire("PeerEncryption", ["CCipher", "CHash", "Primitives", "ByteCodec"]),
     wire("ProxyWire", ["Primitives", "ByteCodec"]),
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
+    wire("KRPC", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
 
     // Engine: decisions; pure; event + now in, effects out.
     engine("Limits", ["Primitives"]),
@@ -84,6 +85,7 @@ var targets: [Target] = [
     engine("WebSeeds", ["Primitives"]),
     engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
     engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
+    engine("DHT", ["Discovery", "KRPC", "Bencode", "Primitives"]),
     engine("Supervision", ["Primitives"]),
 
     // Link: what both sides of a process boundary share.
@@ -105,12 +107,15 @@ var targets: [Target] = [
         ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Pieces", "Metainfo", "Settings", "Observe", "Primitives", "ByteCodec"]),
     workers(
         "DiscoveryWorker",
-        ["WorkerKit", "HTTPKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Filtering", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives", "ByteCodec"]),
+        [
+            "WorkerKit", "HTTPKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Filtering", "DHT", "KRPC", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives",
+            "ByteCodec",
+        ]),
     workers(
         "SessionWorker",
         [
-            "WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "CZip", "Catalog", "Limits", "Filtering", "Control", "Metainfo", "Bencode", "Settings", "Observe", "Primitives",
-            "ByteCodec", grdb,
+            "WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "CZip", "Catalog", "Limits", "Filtering", "Control", "KRPC", "Metainfo", "Bencode", "Settings", "Observe",
+            "Primitives", "ByteCodec", grdb,
         ]),
     .target(
         name: "APIWorker",
@@ -121,7 +126,7 @@ var targets: [Target] = [
     // Programs: one main each.
     programs(
         "CommandLine",
-        ["Control", "Metainfo", "Bencode", "CHash", "Limits", "Filtering", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
+        ["Control", "KRPC", "Metainfo", "Bencode", "CHash", "Limits", "Filtering", "Settings", "CLinux", "Primitives", "ByteCodec", arguments]),
     program("ccbtd", ["Supervisor", arguments]),
     program("ccbt-session", ["SessionWorker"]),
     program("ccbt-peer", ["PeerWorker", "WorkerKit"]),
@@ -139,6 +144,9 @@ var targets: [Target] = [
         // Optimised in every build: a debug build is for the invariants of the cores, not for copying payload slowly.
         swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-sim", dependencies: ["Simulator"], path: "Tests/Support/ccbt-sim", swiftSettings: strict),
+    .target(
+        name: "DHTSimulator", dependencies: ["DHT", "KRPC", "Primitives"], path: "Tests/Support/DHTSimulator", swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    .executableTarget(name: "ccbt-dht-sim", dependencies: ["DHTSimulator"], path: "Tests/Support/ccbt-dht-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
     tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
     tests("ProxyWireTests", "Wire/ProxyWire", ["ProxyWire", "Primitives", "ByteCodec"]),
@@ -163,6 +171,8 @@ var targets: [Target] = [
         ["ccbtd", "ccbt-testworker", "Supervisor", "WorkerKit", "Supervision", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "BlockArena", "Primitives", "ByteCodec"]),
     tests("TidyTests", "Tidy", []),
     tests("TrackerWireTests", "Wire/TrackerWire", ["TrackerWire", "Bencode", "Primitives", "ByteCodec"]),
+    tests("KRPCTests", "Wire/KRPC", ["KRPC", "Bencode", "Primitives", "ByteCodec"]),
+    tests("DHTTests", "Engine/DHT", ["DHT", "DHTSimulator", "KRPC", "Bencode", "Primitives"]),
     tests("DiscoveryTests", "Engine/Discovery", ["Discovery", "TrackerWire", "Supervision", "Primitives", "ByteCodec"]),
     tests(
         "DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
@@ -183,7 +193,7 @@ if Context.environment["CCBT_FUZZ"] != nil {
         .executableTarget(
             name: "ccbt-fuzz",
             dependencies: [
-                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
+                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
             ],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }

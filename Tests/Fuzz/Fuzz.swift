@@ -5,6 +5,7 @@ import Control
 import Filtering
 import Glibc
 import IPC
+import KRPC
 import Metainfo
 import PeerEncryption
 import PeerWire
@@ -15,7 +16,7 @@ import TrackerWire
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
     case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
-    case tracker, control, ipc, encryption, proxy, feedRule = "feed-rule"
+    case tracker, krpc, control, ipc, encryption, proxy, feedRule = "feed-rule"
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -31,6 +32,7 @@ enum FuzzTarget: String, CaseIterable {
         case .metadata: MetadataMessage.fuzz(bytes)
         case .exchange: PexMessage.fuzz(bytes)
         case .tracker: exerciseTrackerWire(bytes)
+        case .krpc: exerciseKRPC(bytes)
         case .control: controlLines(bytes)
         case .ipc: frames(bytes)
         case .encryption: EncryptionHandshake.fuzz(bytes)

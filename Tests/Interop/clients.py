@@ -68,8 +68,8 @@ class Ccbt(Client):
 
     def prepare(self):
         tables = {}
-        # HTTP is for those who ask for it: several daemons share this network.
-        for key, value in {'api__enable': False, **self.options}.items():
+        # HTTP and the DHT are for those who ask for them: several daemons share this network.
+        for key, value in {'api__enable': False, 'discovery__enable_dht': False, **self.options}.items():
             section, name = key.split('__')
             tables.setdefault(section, []).append(f'{name} = {json.dumps(value)}')
         (self.home / 'ccbt.toml').write_text('\n'.join(f'[{t}]\n' + '\n'.join(rows) for t, rows in tables.items()) + '\n')

@@ -2,7 +2,7 @@
 
 argv[1]: {"listen": "10.77.0.2:6881", "settings": {…}}
 """
-import json, sys
+import json, sys, time
 
 import libtorrent as lt
 
@@ -53,7 +53,65 @@ def peers(n=0):
             for p in handles[n].get_peer_info()]
 
 
+def node(ip, port): session.add_dht_node((ip, port))
+
+
+def live():
+    """Nodes in its routing table."""
+    return session.status().dht_nodes
+
+
+def magnet(link, folder):
+    p = lt.parse_magnet_uri(link)
+    p.save_path = folder
+    p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    p.flags |= lt.torrent_flags.disable_pex
+    handles.append(session.add_torrent(p))
+
+
+def wait_alert(kind, seconds=30, test=lambda a: True):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        session.wait_for_alert(200)
+        for a in session.pop_alerts():
+            if isinstance(a, kind) and test(a): return a
+    raise TimeoutError(kind.__name__)
+
+
+def put(text, key='', public='', salt=''):
+    """An item of BEP 44: immutable, or mutable with the 64 bytes of an expanded private key."""
+    session.pop_alerts()
+    if not key:
+        target = session.dht_put_immutable_item(text)
+        return {'target': str(target), 'stored': wait_alert(lt.dht_put_alert).num_success}
+    session.dht_put_mutable_item(bytes.fromhex(key), bytes.fromhex(public), text.encode(), salt.encode())
+    return {'target': public, 'stored': wait_alert(lt.dht_put_alert).num_success}
+
+
+def get(target, salt=''):
+    session.pop_alerts()
+    if len(target) == 40:
+        session.dht_get_immutable_item(lt.sha1_hash(bytes.fromhex(target)))
+        return plain(wait_alert(lt.dht_immutable_item_alert).item)
+    session.dht_get_mutable_item(bytes.fromhex(target), salt.encode())
+    return plain(wait_alert(lt.dht_mutable_item_alert, test=lambda a: a.authoritative).item)
+
+
+def plain(item):
+    """Some builds wrap the value in a dictionary of the whole item."""
+    if isinstance(item, dict): item = item.get('value', item.get(b'v', item))
+    return item.decode() if isinstance(item, bytes) else item
+
+
+def sample(ip, port):
+    session.pop_alerts()
+    session.dht_sample_infohashes((ip, port), lt.sha1_hash(bytes(20)))
+    a = wait_alert(lt.dht_sample_infohashes_alert)
+    return {'num': a.num_infohashes, 'samples': [str(h) for h in a.samples]}
+
+
 verbs = {
+    'node': node, 'live': live, 'magnet_add': magnet, 'put': put, 'get': get, 'sample': sample,
     'version': lambda: lt.__version__, 'add': add, 'link': link, 'stat': stat, 'peers': peers,
     'dial': lambda ip, port, n=0: handles[n].connect_peer((ip, port)),
     'set': lambda settings: session.apply_settings(settings),

@@ -48,6 +48,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (LayersFound(torrent: 1, totalLength: 2, offset: 3, bytes: [1, 2, 3, 255]), "14000100000002000000030000001600000004000000010203ff"),
     (PieceStatesWanted(torrent: 1), "040001000000"),
     (PieceStates(torrent: 1, have: [1, 2, 3, 255], open: [2, 3], availability: 4), "1800010000001a000000040000001e0000000200000004000000010203ff0200000003000000"),
+    (DhtNodeSeen(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001)), "120000000000000000000000ffff7f00000103e9"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4, renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix"), "390001000000020000003b000000110000004c0000000d00000059000000040000000300000000000000045d000000020000009d0000000b00000074657874206d657461696e666f5061746874657874207361766550617468010203ff7d0000000900000086000000070000008d000000090000009600000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f7465787420737566666978"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath", renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix"), "1c00010000001e0000000d0000002b000000020000006b0000000b000000746578742073617665506174684b0000000900000054000000070000005b000000090000006400000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f7465787420737566666978"),
@@ -79,6 +80,16 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DiscoveryCompletedAgain(torrent: 1, trackers: [UrlText(url: "text url"), UrlText(url: "text url")]), "0c00010000000e000000020000001e000000080000002600000008000000746578742075726c746578742075726c"),
     (FetchUrl(url: "text url", sizeLimit: 1, timeoutMilliseconds: 2, allowLocal: 3), "11001300000008000000010000000200000003746578742075726c"),
     (Fetched(offset: 1, bytes: [1, 2, 3, 255], isLast: 2, magnet: "text magnet", message: "text message"), "1d00010000001f0000000400000002230000000b0000002e0000000c000000010203ff74657874206d61676e657474657874206d657373616765"),
+    (DhtContacts(endpoints: [Endpoint(ipv4: 0x7f000001, port: 1001), Endpoint(ipv4: 0x7f000002, port: 1002)]), "08000a0000000200000000000000000000000000ffff7f00000103e900000000000000000000ffff7f00000203ea"),
+    (DhtHosts(hosts: [DhtHost(host: "text host", port: 1), DhtHost(host: "text host", port: 2)]), "08000a000000020000001e000000090000000100270000000900000002007465787420686f73747465787420686f7374"),
+    (DhtStatusWanted(), "0000"),
+    (DhtStatusReport(isOn: 1, isReadOnly: 2, families: [DhtFamily(family: 3, nodeID: SHA1Digest([UInt8](repeating: 4, count: 20))!, external: Endpoint(ipv4: 0x7f000005, port: 1005), nodes: 6, spares: 7, buckets: 8), DhtFamily(family: 9, nodeID: SHA1Digest([UInt8](repeating: 10, count: 20))!, external: Endpoint(ipv4: 0x7f00000b, port: 1011), nodes: 12, spares: 13, buckets: 14)], torrents: 15, lookups: 16, storedTorrents: 17, storedPeers: 18, storedItems: 19, received: 20, sent: 21, queriesAnswered: 22, dropped: 23, ignored: 24, timeouts: 25, lookupsDone: 26, peersFound: 27), "5e00010260000000020000000f000000100000001100000012000000130000001400000000000000150000000000000016000000000000001700000000000000180000000000000019000000000000001a000000000000001b0000000000000003040404040404040404040404040404040404040400000000000000000000ffff7f00000503ed060000000700000008000000090a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a00000000000000000000ffff7f00000b03f30c0000000d0000000e000000"),
+    (DhtLookup(infoHash: SHA1Digest([UInt8](repeating: 1, count: 20))!), "14000101010101010101010101010101010101010101"),
+    (DhtLookupResult(failure: "text failure", infoHash: SHA1Digest([UInt8](repeating: 1, count: 20))!, peers: [Endpoint(ipv4: 0x7f000002, port: 1002), Endpoint(ipv4: 0x7f000003, port: 1003)], seeds: 4, downloaders: 5, asked: 6, answered: 7, hops: 8), "38003a0000000c00000001010101010101010101010101010101010101014600000002000000040000000500000006000000070000000800000074657874206661696c75726500000000000000000000ffff7f00000203ea00000000000000000000ffff7f00000303eb"),
+    (DhtGet(target: SHA1Digest([UInt8](repeating: 1, count: 20))!, salt: [1, 2, 3, 255]), "1c0001010101010101010101010101010101010101011e00000004000000010203ff"),
+    (DhtItem(failure: "text failure", value: [1, 2, 3, 255], key: [1, 2, 3, 255], signature: [1, 2, 3, 255], sequence: 1, asked: 2, isMissing: 3), "2d002f0000000c0000003b000000040000003f0000000400000043000000040000000100000000000000020000000374657874206661696c757265010203ff010203ff010203ff"),
+    (DhtPut(value: [1, 2, 3, 255], key: [1, 2, 3, 255], signature: [1, 2, 3, 255], salt: [1, 2, 3, 255], sequence: 1, cas: 2), "3000320000000400000036000000040000003a000000040000003e0000000400000001000000000000000200000000000000010203ff010203ff010203ff010203ff"),
+    (DhtStored(failure: "text failure", target: SHA1Digest([UInt8](repeating: 1, count: 20))!, count: 2, refusal: "text refusal"), "28002a0000000c000000010101010101010101010101010101010101010102000000360000000c00000074657874206661696c75726574657874207265667573616c"),
     (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
     (ClaimsEnd(), "0000"),
     (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
@@ -144,6 +155,7 @@ extension LayersWanted: GoldenMessage {}
 extension LayersFound: GoldenMessage {}
 extension PieceStatesWanted: GoldenMessage {}
 extension PieceStates: GoldenMessage {}
+extension DhtNodeSeen: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}
@@ -175,6 +187,16 @@ extension ListFetched: GoldenMessage {}
 extension DiscoveryCompletedAgain: GoldenMessage {}
 extension FetchUrl: GoldenMessage {}
 extension Fetched: GoldenMessage {}
+extension DhtContacts: GoldenMessage {}
+extension DhtHosts: GoldenMessage {}
+extension DhtStatusWanted: GoldenMessage {}
+extension DhtStatusReport: GoldenMessage {}
+extension DhtLookup: GoldenMessage {}
+extension DhtLookupResult: GoldenMessage {}
+extension DhtGet: GoldenMessage {}
+extension DhtItem: GoldenMessage {}
+extension DhtPut: GoldenMessage {}
+extension DhtStored: GoldenMessage {}
 extension Claim: GoldenMessage {}
 extension ClaimsEnd: GoldenMessage {}
 extension TorrentReady: GoldenMessage {}

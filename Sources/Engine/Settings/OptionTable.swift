@@ -85,10 +85,19 @@ package enum OptionTable {
         option("discovery.enable_http_trackers", .boolean, .boolean(true), "announce to http and https trackers"),
         option("discovery.enable_udp_trackers", .boolean, .boolean(true), "announce to udp trackers (BEP 15)"),
         seconds("discovery.tracker_announce_interval", 1800, 60...86400, "interval where a tracker names none"),
-        absent("discovery.enable_dht", "the DHT (BEP 5)"),
+        option("discovery.enable_dht", .boolean, .boolean(true), "take part in the DHT (BEP 5); private torrents never do"),
         // One number to forward in a router, and the one that uTP and the PORT message of BEP 5 name.
         integer("discovery.dht_port", 0, 0...65535, "UDP port of the DHT; 0: the number of network.listen_port"),
         option("discovery.enable_pex", .boolean, .boolean(true), "peers tell each other of peers (BEP 11); private torrents never do"),
+        option(
+            "discovery.dht_bootstrap_nodes", .list(maximumCount: 32),
+            .list(["router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401", "router.utorrent.com:6881", "dht.aelitis.com:6881"]),
+            "HOST:PORT of nodes that are asked while fewer than 8 others are known"),
+        option("discovery.dht_readonly_mode", .boolean, .boolean(false), "ask the DHT and answer nothing (BEP 43): for a machine that nobody can reach"),
+        option("discovery.dht_enable_storage", .boolean, .boolean(true), "keep items of others (BEP 44)"),
+        integer("discovery.dht_max_storage_size", 1000, 1...10000, "items kept for others; one has at most 1,000 bytes"),
+        // BEP 44: items may expire two hours after they were put last.
+        seconds("discovery.dht_storage_ttl", 7200, 60...86400, "how long an item is kept that nobody puts again"),
         absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
     ]
 

@@ -268,6 +268,8 @@ extension Swarm {
         sendPieces(i, t, now, &effects)
         if peers[i].extensions { sendExtendedHandshake(i, t, now, &effects) } else { listForExchange(i, t) }
         fetchLayers(t, now, &effects)
+        // BEP 27: a private swarm has nothing to do with the DHT.
+        if configuration.speaksDHT, handshake.supportsDHT, !torrents[t].traits.contains(.isPrivate) { send(i, .dhtPort, now, &effects) }
     }
 
     /// BEP 6: exactly one of haveAll, haveNone, bitfield, right after the handshake.

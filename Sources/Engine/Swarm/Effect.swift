@@ -16,6 +16,8 @@ package enum OutgoingMessage: Hashable, Sendable {
     /// Numbers as the peer gave them.
     case reject(piece: UInt32, begin: UInt32, length: UInt32)
     case allowedFast(PieceIndex)
+    /// BEP 5: the UDP port of our DHT node.
+    case dhtPort
     /// `id` 0: the extended handshake.
     case extended(id: UInt8, payload: Int)
     /// A whole message, length prefix first.
@@ -70,6 +72,8 @@ package enum Effect: Hashable, Sendable {
     case banned(Endpoint, Violation, TimeSpan)
     /// Peers see us at this address (port 0).
     case externalAddress(Endpoint, votes: Int)
+    /// A peer says that its DHT node is there.
+    case dhtNodeSeen(Endpoint)
 }
 
 /// The effects of one or more events, in order. Keeps its storage: no allocation in steady state.

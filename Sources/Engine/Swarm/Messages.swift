@@ -63,7 +63,13 @@ extension Swarm {
         case .hashRequest(let range): hashRequested(i, t, range.slice(of: buffer), now, &effects)
         case .hashes(let range): hashesReceived(i, t, range.slice(of: buffer), now, &effects)
         case .hashReject(let range): hashRejected(i, t, range.slice(of: buffer), now, &effects)
-        case .piece, .port, .unknown: useless(i, now, &effects)
+        case .port(let port):
+            if configuration.speaksDHT, port != 0, !torrents[t].traits.contains(.isPrivate) {
+                effects.append(.dhtNodeSeen(Endpoint(high: peers[i].endpoint.high, low: peers[i].endpoint.low, port: port)))
+            }
+            // One is sent in the life of a connection.
+            useless(i, now, &effects)
+        case .piece, .unknown: useless(i, now, &effects)
         }
     }
 

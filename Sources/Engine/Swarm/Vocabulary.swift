@@ -101,6 +101,8 @@ package struct SwarmConfiguration: Sendable {
     /// For v2 and hybrid torrents; nil refuses the metadata of magnets that name a v2 hash, and piece layers.
     package var sha256: (@Sendable (UnsafeRawBufferPointer) -> SHA256Digest)?
 
+    /// Our DHT node is told to peers, and theirs are taken (BEP 5: the reserved bit and PORT).
+    package var speaksDHT = false
     package var maxGlobalPeers = 10_000
     package var maxPeersPerTorrent = 500
     /// Dials under way at once, over all torrents.

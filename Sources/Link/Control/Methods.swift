@@ -112,6 +112,27 @@ package enum ControlMethods {
         package typealias Answer = Empty
         package static let name = "settings.set"
     }
+    package enum DHTStatus: ControlMethod {
+        package typealias Parameters = Empty
+        package typealias Answer = DHTStatusAnswer
+        package static let name = "dht.status"
+    }
+    /// Answered when the lookup ends: some seconds.
+    package enum DHTLookup: ControlMethod {
+        package typealias Parameters = DHTLookupParameters
+        package typealias Answer = DHTLookupAnswer
+        package static let name = "dht.lookup"
+    }
+    package enum DHTGet: ControlMethod {
+        package typealias Parameters = DHTGetParameters
+        package typealias Answer = DHTGetAnswer
+        package static let name = "dht.get"
+    }
+    package enum DHTPut: ControlMethod {
+        package typealias Parameters = DHTPutParameters
+        package typealias Answer = DHTPutAnswer
+        package static let name = "dht.put"
+    }
     /// Asks the supervisor to read its configuration again.
     package enum Reload: ControlMethod {
         package typealias Parameters = Empty

@@ -28,3 +28,33 @@ int ccbt_scrypt(const uint8_t *password, size_t length, const uint8_t *salt, siz
 }
 
 int ccbt_equal(const uint8_t *a, const uint8_t *b, size_t length) { return CRYPTO_memcmp(a, b, length) == 0; }
+// MARK: - Ed25519 (RFC 8032)
+
+int ccbt_ed25519_verify(const uint8_t *key32, const uint8_t *message, size_t length, const uint8_t *signature64) {
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key32, 32);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int good = key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1
+        && EVP_DigestVerify(context, signature64, 64, message, length) == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return good;
+}
+
+int ccbt_ed25519_sign(const uint8_t *seed32, const uint8_t *message, size_t length, uint8_t *signature64) {
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed32, 32);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    size_t size = 64;
+    int good = key && context && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1
+        && EVP_DigestSign(context, signature64, &size, message, length) == 1 && size == 64;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return good;
+}
+
+int ccbt_ed25519_public(const uint8_t *seed32, uint8_t *key32) {
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed32, 32);
+    size_t size = 32;
+    int good = key && EVP_PKEY_get_raw_public_key(key, key32, &size) == 1 && size == 32;
+    EVP_PKEY_free(key);
+    return good;
+}

@@ -1,4 +1,5 @@
 import ByteCodec
+import DHT
 import Discovery
 import Filtering
 import Glibc
@@ -11,7 +12,7 @@ import Supervision
 import TrackerWire
 import WorkerKit
 
-/// The discovery worker: asks trackers for peers. The decisions are ``AnnounceCore``'s; here are its clock, its
+/// The discovery worker: asks trackers and the DHT for peers. The decisions are ``AnnounceCore``'s; here are its clock, its
 /// sockets and its edge to the session worker.
 ///
 /// ```
@@ -27,6 +28,8 @@ package final class DiscoveryShell: WorkerShell {
         static let lookup: UInt8 = 18
         static let relay: UInt8 = 19
         static let list: UInt8 = 60
+        static let dht: UInt8 = 20
+        static let dhtFile: UInt8 = 21
     }
     /// Unread bytes to the session above which no announce is begun: two hundred full answers.
     private static let queueHigh = 8 << 20
@@ -48,6 +51,12 @@ package final class DiscoveryShell: WorkerShell {
     /// Nodes and peers that it refuses are neither asked nor passed on.
     var filter: AddressFilter?
     private let resolver: Resolver
+    /// nil when discovery.enable_dht is false.
+    let dht: DHTNode?
+    /// Requests under way; the core bounds them.
+    var dhtRequests: [DHTRequestID: DHTRequestKind] = [:]
+    /// What the DHT may be told of: every torrent of the session, with its flags.
+    var swarms: [TorrentID: (infoHash: InfoHash, flags: TorrentFlags)] = [:]
     private var effects: [AnnounceCore.Effect] = []
     /// Torrents with two info-hashes, and those that have the v2 one alone.
     var hybrids: Set<UInt32> = [], version2Only: Set<UInt32> = []
@@ -80,6 +89,9 @@ package final class DiscoveryShell: WorkerShell {
         lists = try ListFetch(loop: kit.loop, kind: Kind.list)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
+        dht =
+            settings.bool("discovery.enable_dht")
+            ? try DHTNode(loop: kit.loop, kind: Kind.dht, fileKind: Kind.dhtFile, resolver: resolver, settings: settings, stateDirectory: kit.stateDirectory, log: log) : nil
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
         http = try HTTPTracker(
             loop: kit.loop, kind: Kind.http,
@@ -100,7 +112,10 @@ package final class DiscoveryShell: WorkerShell {
         replayCursor = nil
     }
     package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) { Descriptor.close(fd) }
-    package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) { Descriptor.close(fd) }
+    package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) {
+        guard kind == .discoveryUDP, let dht else { return Descriptor.close(fd) }
+        dht.listen(fd, endpoint, now: kit.loop.now)
+    }
     package func control(_ frame: Frame) {}
 
     package func start() {
@@ -134,7 +149,11 @@ package final class DiscoveryShell: WorkerShell {
         case Kind.http: http.completed(completion)
         case Kind.udp, Kind.relay: udp.completed(completion, now: now)
         case Kind.list: lists.completed(completion)
-        case Kind.lookup: if let end = resolver.completed(completion, now: now) { udp.resolved(end.host, end.answer, now: now) }
+        case Kind.dht, Kind.dhtFile: dht?.completed(completion, now: now)
+        case Kind.lookup:
+            guard let end = resolver.completed(completion, now: now) else { return }
+            udp.resolved(end.host, end.answer, now: now)
+            dht?.resolved(end.host, end.answer, now: now)
         default: preconditionFailure("completion of kind \(completion.token.kind)")
         }
     }
@@ -161,7 +180,10 @@ package final class DiscoveryShell: WorkerShell {
             progress &+= 1
             sendFetched(correlation, outcome)
         }
+        dht?.turn(now: now)
+        tellDHT()
         var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
+        if let dht { next = min(next, dht.nextDeadline) }
         if replayCursor != nil { next = min(next, now + .milliseconds(20)) }
         return next
     }
@@ -170,6 +192,7 @@ package final class DiscoveryShell: WorkerShell {
         // A supervisor that was killed is started again: to the trackers the torrents never stopped.
         guard !kit.supervisorGone else { return kit.drained() }
         let now = kit.loop.now
+        dht?.saveNow()
         feed(.drain(deadline: max(now, min(now + Self.drainLimit, deadline - Self.drainReserve))))
     }
 
@@ -216,7 +239,8 @@ package final class DiscoveryShell: WorkerShell {
         }
     }
 
-    private func send<M: IPCMessage>(_ message: M) {
-        if let session { kit.send(message, to: session) }
+    func send<M: IPCMessage>(_ message: M) { answer(message, 0) }
+    func answer<M: IPCMessage>(_ message: M, _ correlation: UInt64) {
+        if let session { kit.send(message, to: session, correlation: correlation) }
     }
 }

@@ -85,7 +85,7 @@ final class HTTPTracker {
 
     /// The same for a body; its end is in ``takeFetched()``.
     func fetch(_ url: String, _ wish: FetchWish, within time: TimeSpan, now: Instant) {
-        start(HTTPTransfer(id: RequestID(slot: .max, generation: 0), url: url, path: "", deadline: now + time, fetch: wish), now)
+        start(HTTPTransfer(id: RequestID(slot: .max, generation: 0), url: url, host: HTTPTransfer.host(of: url), path: "", deadline: now + time, fetch: wish), now)
     }
     func takeFetched() -> [(correlation: UInt64, FetchOutcome)] {
         defer { fetched = [] }

@@ -57,6 +57,15 @@ final class HTTPTransfer {
     }
     deinit { errorText.deallocate() }
 
+    /// What stands between `//` and the path, without user and port; "" where nothing does. For exceptions from the proxy.
+    static func host(of url: String) -> String {
+        guard let slashes = url.firstRange(of: "//") else { return "" }
+        let authority = url[slashes.upperBound...].prefix { !"/?#".contains($0) }
+        let named = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        if named.first == "[" { return String(named.dropFirst().prefix { $0 != "]" }) }
+        return String(named.prefix { $0 != ":" })
+    }
+
     func prepareForHop() {
         errorText[0] = 0
         body.removeAll(keepingCapacity: true)
@@ -73,6 +82,7 @@ final class HTTPTransfer {
             }
             if let remote { policy.visited(remote) }
             url = next
+            host = Self.host(of: next)
             return nil
         }
         guard let target = TrackerURL(next), target.scheme != .udp else {

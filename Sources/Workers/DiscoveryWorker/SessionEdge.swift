@@ -11,15 +11,22 @@ import WorkerKit
 extension DiscoveryShell {
     func receivedFromSession(_ frame: Frame) throws(DecodeError) {
         switch frame.type {
-        case .discoveryTorrentAdd: added(try frame.decode())
+        case .discoveryTorrentAdd:
+            let m: DiscoveryTorrentAdd = try frame.decode()
+            added(m)
+            swarmChanged(TorrentID(rawValue: m.torrent), m.infoHash, TorrentFlags(rawValue: m.flags))
         case .discoveryTorrentRemove:
             let m: DiscoveryTorrentRemove = try frame.decode()
             eachHash(m.torrent) { feed(.torrentRemoved($0)) }
             hybrids.remove(m.torrent)
             version2Only.remove(m.torrent)
+            dht?.remove(TorrentID(rawValue: m.torrent))
+            swarms[TorrentID(rawValue: m.torrent)] = nil
         case .discoveryTorrentFlags:
             let m: DiscoveryTorrentFlags = try frame.decode()
-            eachHash(m.torrent) { feed(.torrentPaused($0, TorrentFlags(rawValue: m.flags).contains(.paused))) }
+            let id = TorrentID(rawValue: m.torrent), flags = TorrentFlags(rawValue: m.flags)
+            eachHash(m.torrent) { feed(.torrentPaused($0, flags.contains(.paused))) }
+            if let known = swarms[id] { swarmChanged(id, known.infoHash, flags) }
         case .discoveryCounters:
             let m: DiscoveryCounters = try frame.decode()
             for t in m.torrents {
@@ -28,6 +35,7 @@ extension DiscoveryShell {
         case .discoveryCompleted:
             let m: DiscoveryCompleted = try frame.decode()
             eachHash(m.torrent) { feed(.completed($0)) }
+            dht?.completed(TorrentID(rawValue: m.torrent))
         case .discoveryCompletedAgain:
             let m: DiscoveryCompletedAgain = try frame.decode()
             eachHash(m.torrent) { feed(.completedAgain($0, m.trackers.map(\.url))) }
@@ -35,19 +43,23 @@ extension DiscoveryShell {
         case .announceNow:
             let m: AnnounceNow = try frame.decode()
             eachHash(m.torrent) { feed(.announceNow($0)) }
+            dht?.peersWanted(TorrentID(rawValue: m.torrent), now: kit.loop.now)
         case .discoveryReplayEnd:
             let m: DiscoveryReplayEnd = try frame.decode()
             feed(.replayEnded(listenPort: m.listenPort, key: m.trackerKey, peerID: m.peerID))
+            dht?.announcePort(m.listenPort)
             replayEnded()
         case .discoveryListenPort:
             let m: DiscoveryListenPort = try frame.decode()
             feed(.listenPort(m.listenPort))
+            dht?.announcePort(m.listenPort)
         case .discoveryFilter:
             let path = try frame.decode(DiscoveryFilter.self).path
             filter = path.isEmpty ? nil : AddressFilter(path: path) ?? filter
         case .fetchList:
             let m: FetchList = try frame.decode()
             lists.begin(ListFetch.Request(url: m.url, path: m.path, limit: Int(m.limit), correlation: frame.correlation))
+        case .dhtContacts, .dhtHosts, .dhtStatusWanted, .dhtLookup, .dhtGet, .dhtPut: try receivedForDHT(frame)
         // Of a session one version ahead.
         default: break
         }
@@ -86,6 +98,17 @@ extension DiscoveryShell {
                 send(at, Array(bytes[at..<end]), isLast: end == bytes.count)
                 at = end
             } while at < bytes.count
+        }
+    }
+
+    /// BEP 27: a private torrent's peers come from its trackers only. A magnet is taken as public until its metadata says
+    /// otherwise.
+    private func swarmChanged(_ id: TorrentID, _ infoHash: InfoHash, _ flags: TorrentFlags) {
+        swarms[id] = (infoHash, flags)
+        if flags.isDisjoint(with: [.isPrivate, .paused]) {
+            dht?.torrent(id, infoHash, isSeed: flags.contains(.completed), now: kit.loop.now)
+        } else {
+            dht?.remove(id)
         }
     }
 

@@ -67,13 +67,23 @@ extension PeerShell {
             externalAddresses.removeAll { $0.endpoint.isIPv4 == endpoint.isIPv4 }
             externalAddresses.append((endpoint, votes))
             if let session = kit.edge(.session) { kit.send(ExternalAddress(endpoint: endpoint, votes: UInt32(votes)), to: session) }
+        case .dhtNodeSeen(let endpoint):
+            if let session = kit.edge(.session) { kit.send(DhtNodeSeen(endpoint: endpoint), to: session) }
         }
+    }
+
+    /// Of our DHT node: its own, or that of the listening socket, which the supervisor binds for datagrams as well.
+    private var dhtPort: UInt16 {
+        let own = UInt16(kit.settings.int("discovery.dht_port"))
+        return own != 0 ? own : listeners.first?.endpoint.port ?? 0
     }
 
     private func encode(_ message: OutgoingMessage, to link: Link) {
         switch message {
         case .handshake(let infoHash):
-            Handshake(infoHash: infoHash, peerID: configuration.peerID, reserved: swarm.reservedBits(for: infoHash)).encode(into: &link.outbox)
+            var handshake = Handshake(infoHash: infoHash, peerID: configuration.peerID, reserved: swarm.reservedBits(for: infoHash))
+            if configuration.speaksDHT { handshake.reserved |= Handshake.dhtBit }
+            handshake.encode(into: &link.outbox)
         case .keepAlive: link.outbox.keepAlive()
         case .choke: link.outbox.bare(MessageID.choke)
         case .unchoke: link.outbox.bare(MessageID.unchoke)
@@ -88,6 +98,7 @@ extension PeerShell {
         case .reject(let piece, let begin, let length): link.outbox.block(MessageID.reject, piece: piece, begin: begin, length: length)
         case .allowedFast(let piece): link.outbox.piece(MessageID.allowedFast, piece.rawValue)
         case .encoded(let payload): link.outbox.bytes(effects.payload(payload))
+        case .dhtPort: if dhtPort != 0 { link.outbox.port(dhtPort) }
         case .extended(let id, let payload): link.outbox.extended(id, effects.payload(payload))
         }
     }

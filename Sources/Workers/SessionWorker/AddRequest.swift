@@ -1,6 +1,7 @@
 import Catalog
 import Control
 import Foundation
+import IPC
 import Metainfo
 import Primitives
 import Settings
@@ -10,6 +11,8 @@ extension SessionShell {
     private struct Parsed: Sendable {
         var new: NewTorrent
         var content: StoredTorrents.Content
+        /// BEP 5 `nodes`, for a DHT node that knows nobody yet.
+        var nodes: [Metainfo.DHTNode] = []
     }
 
     func add(_ from: Asker, _ line: UnsafeRawBufferPointer) {
@@ -55,6 +58,9 @@ extension SessionShell {
                 additions[token] = Addition(hash: facts.infoHash, content: parsed.content)
                 pending[token]?.kind = .add(name: parsed.new.options.name.isEmpty ? facts.name : parsed.new.options.name)
                 feed(.command(token: token, .add(parsed.new)))
+                if !parsed.nodes.isEmpty, !facts.isPrivate {
+                    sendDiscovery(DhtHosts(hosts: parsed.nodes.prefix(16).map { DhtHost(host: $0.host, port: $0.port) }))
+                }
                 act()
             }
         }
@@ -92,12 +98,12 @@ extension SessionShell {
                 var reading = try TorrentReading([UInt8](data), note: note)
                 if let link = reading.magnetForLayers {
                     // BEP 52 calls it invalid without its piece layers; peers have them, as they have a magnet's.
-                    return Parsed(new: new(MagnetReading.facts(link), peers, comment: ""), content: .magnet(link.link, savePath: save))
+                    return Parsed(new: new(MagnetReading.facts(link), peers, comment: ""), content: .magnet(link.link, savePath: save), nodes: reading.nodes)
                 }
                 reading.lay(out: options.layout)
                 var torrent = new(reading.facts, peers, comment: reading.comment)
                 (torrent.names, torrent.givenRoots) = (reading.names, reading.roots)
-                return Parsed(new: torrent, content: .torrent(reading.stored))
+                return Parsed(new: torrent, content: .torrent(reading.stored), nodes: reading.nodes)
             } catch { throw ControlError(.invalidParameters, "not a usable torrent: \(error)") }
         case (nil, let link?):
             let magnet: Magnet

@@ -40,6 +40,7 @@ extension SessionShell {
             externalAddresses[edge.index, default: []].removeAll { $0.address.isIPv4 == m.endpoint.isIPv4 }
             externalAddresses[edge.index, default: []].append((m.endpoint, Int(m.votes)))
         case .peerFilterCounts: filter.counts[edge.index] = try frame.decode()
+        case .dhtNodeSeen: sendDiscovery(DhtContacts(endpoints: [try frame.decode(DhtNodeSeen.self).endpoint]))
         case .peerFault:
             let m: PeerFault = try frame.decode()
             feed(.peerFault(TorrentID(rawValue: m.torrent), Text.printable(m.message, limit: 500)))

@@ -21,6 +21,8 @@ struct PendingRequest {
         case files(TorrentID)
         case pieceStates(TorrentID)
         case count(Int)
+        /// A question that the discovery worker answers.
+        case discovery
         case pool
     }
     let client: ControlServer.ClientID
@@ -118,6 +120,10 @@ extension SessionShell {
         case ControlMethods.Watch.name: try watch(from, ControlLine.parameters(line, as: WatchParameters.self))
         case ControlMethods.SetSetting.name: try set(from, ControlLine.parameters(line, as: SetSettingParameters.self))
         case ControlMethods.RestartWorker.name: try restart(from, ControlLine.parameters(line, as: WorkerParameters.self).worker)
+        case ControlMethods.DHTStatus.name: try askDiscovery(from, DhtStatusWanted(), for: Self.workerAnswer)
+        case ControlMethods.DHTLookup.name: try lookUp(from, ControlLine.parameters(line, as: DHTLookupParameters.self))
+        case ControlMethods.DHTGet.name: try getItem(from, ControlLine.parameters(line, as: DHTGetParameters.self))
+        case ControlMethods.DHTPut.name: try putItem(from, ControlLine.parameters(line, as: DHTPutParameters.self))
         case ControlMethods.Reload.name:
             kit.sendControl(ReloadConfiguration())
             reply(from, Empty())

@@ -167,7 +167,9 @@ package final class SessionShell: WorkerShell {
         case .disk(let device):
             diskStats[device] = nil
             failPending("the disk worker is restarting") { if case .files = $0 { true } else { false } }
-        case .discovery: failFetches()
+        case .discovery:
+            failFetches()
+            failPending("the discovery worker is restarting") { if case .discovery = $0 { true } else { false } }
         }
     }
     package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) { close(fd) }

@@ -19,6 +19,8 @@ package struct TorrentReading: Sendable {
     /// See ``lay(out:)``.
     package private(set) var names = NamePlan()
     package private(set) var roots: [String] = []
+    /// BEP 5: DHT nodes that the torrent names.
+    package let nodes: [Metainfo.DHTNode]
 
     package struct Refused: Error, CustomStringConvertible, Sendable {
         package let description: String
@@ -48,6 +50,7 @@ package struct TorrentReading: Sendable {
         stored = try Self.annotate(bytes, note)
         let m = try Self.parse(stored)
         facts = try Self.facts(m)
+        nodes = m.nodes
         missingLayers = Self.missingLayers(m, stored)
         magnetForLayers = m.infoHashV1 == nil && !missingLayers.isEmpty ? Self.magnet(m) : nil
         comment = Text.printable(m.comment ?? "", limit: 4096)

@@ -42,7 +42,7 @@ import Testing
         Case("network.listen_interface", .text("[::1]"), "network.listen_interface: \"[::1]\" is not an IP address"),
         Case("network.enable_utp", .boolean(false)),
         Case("network.enable_utp", .boolean(true), "network.enable_utp = true: uTP (BEP 29) is not in this build; leave the option out"),
-        Case("discovery.enable_dht", .untyped("true"), "discovery.enable_dht = true: the DHT (BEP 5) is not in this build; leave the option out"),
+        Case("discovery.dht_bootstrap_nodes", .untyped("a:1, b:2")), Case("discovery.dht_bootstrap_nodes", .untyped("")),
         Case("discovery.enable_pex", .untyped("false")),
         Case("discovery.enable_lsd", .untyped("0")),
         Case("limits.global_up_kib", .integer(0)),

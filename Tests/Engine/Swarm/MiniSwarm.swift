@@ -417,7 +417,7 @@ final class MiniSwarm {
             var good = Bitfield(count: geometry.slotCount(of: piece))
             for block in 0..<good.count where node.slots[first.int + block] == Self.tag(piece.rawValue, UInt32(block) * 16384) { good.insert(block) }
             node.swarm.blocksChecked(t, piece, good: good, now: now, into: &node.effects)
-        case .morePeersWanted, .externalAddress, .layersMissing: break
+        case .morePeersWanted, .dhtNodeSeen, .externalAddress, .layersMissing: break
         }
     }
 
@@ -444,6 +444,7 @@ final class MiniSwarm {
         case .cancel(let piece, let begin, let length): out = .cancel(piece: piece.rawValue, begin: begin, length: length)
         case .reject(let piece, let begin, let length): out = .reject(piece: piece, begin: begin, length: length)
         case .allowedFast(let piece): out = .allowedFast(piece: piece.rawValue)
+        case .dhtPort: out = .port(6881)
         case .extended(let id, let index):
             payload = batch.payload(index)
             out = .extended(id: id, PayloadRange(offset: 0, count: payload.count))

@@ -204,6 +204,8 @@ package final class SimShard {
             let request = StoreRequest(torrent: torrent, piece: piece.rawValue, run: RunID(shard: 0, first: first), length: length)
             handed[first.int] = request
             world.toDisk(node, self) { _ in .store(request) }
+        // The DHT has a simulator of its own.
+        case .dhtNodeSeen: break
         case .morePeersWanted(let id): world.toSession(node, self) { _ in .morePeersWanted(id) }
         case .banned:
             world.mark(.peerBanned)
@@ -235,6 +237,7 @@ package final class SimShard {
         case .cancel(let piece, let begin, let length): out = .message(.cancel(piece: piece.rawValue, begin: begin, length: length), [])
         case .reject(let piece, let begin, let length): out = .message(.reject(piece: piece, begin: begin, length: length), [])
         case .allowedFast(let piece): out = .message(.allowedFast(piece: piece.rawValue), [])
+        case .dhtPort: return
         case .extended(let id, let payload):
             let bytes = effects.payload(payload)
             out = .message(.extended(id: id, PayloadRange(offset: 0, count: bytes.count)), bytes)

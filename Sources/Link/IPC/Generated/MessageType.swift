@@ -45,6 +45,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case layersFound = 0x0247
     case pieceStatesWanted = 0x0296
     case pieceStates = 0x0297
+    case dhtNodeSeen = 0x0228
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303
@@ -76,6 +77,16 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case discoveryCompletedAgain = 0x0496
     case fetchUrl = 0x0497
     case fetched = 0x0498
+    case dhtContacts = 0x0428
+    case dhtHosts = 0x0429
+    case dhtStatusWanted = 0x042a
+    case dhtStatusReport = 0x042b
+    case dhtLookup = 0x042c
+    case dhtLookupResult = 0x042d
+    case dhtGet = 0x042e
+    case dhtItem = 0x042f
+    case dhtPut = 0x0430
+    case dhtStored = 0x0431
     case claim = 0x0501
     case claimsEnd = 0x0502
     case torrentReady = 0x0503

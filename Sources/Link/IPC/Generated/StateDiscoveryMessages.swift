@@ -497,3 +497,389 @@ package struct Fetched: IPCMessage, Equatable {
         message = try r.string()
     }
 }
+
+package struct DhtHost: IPCStruct, Equatable {
+    package static var fixedSize: Int { 10 }
+    package var host: String  // name or address literal
+    package var port: UInt16
+    package init(host: String = "", port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: host.utf8.count)
+        w.u16(port)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, host)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        host = try r.string()
+        port = try r.u16()
+    }
+}
+
+package struct DhtFamily: IPCStruct, Equatable {
+    package static var fixedSize: Int { 51 }
+    package var family: UInt8  // 4 or 6
+    package var nodeID: SHA1Digest
+    package var external: Endpoint  // our address as other nodes see it, port 0; unspecified while unknown
+    package var nodes: UInt32  // in the routing table
+    package var spares: UInt32  // verified, waiting for a place
+    package var buckets: UInt32
+    package init(family: UInt8, nodeID: SHA1Digest, external: Endpoint, nodes: UInt32, spares: UInt32, buckets: UInt32) {
+        self.family = family
+        self.nodeID = nodeID
+        self.external = external
+        self.nodes = nodes
+        self.spares = spares
+        self.buckets = buckets
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u8(family)
+        w.digest(nodeID)
+        w.endpoint(external)
+        w.u32(nodes)
+        w.u32(spares)
+        w.u32(buckets)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        family = try r.u8()
+        nodeID = try r.hash20()
+        external = try r.endpoint()
+        nodes = try r.u32()
+        spares = try r.u32()
+        buckets = try r.u32()
+    }
+}
+
+package struct DhtContacts: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtContacts }
+    package static var fixedSize: Int { 8 }
+    package var endpoints: [Endpoint]  // DHT nodes that peers told of
+    package init(endpoints: [Endpoint] = []) {
+        self.endpoints = endpoints
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: endpoints.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.list(&w, endpoints) { $0.endpoint($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoints = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+    }
+}
+
+package struct DhtHosts: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtHosts }
+    package static var fixedSize: Int { 8 }
+    package var hosts: [DhtHost]  // `nodes` of a torrent (BEP 5)
+    package init(hosts: [DhtHost] = []) {
+        self.hosts = hosts
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: hosts.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, hosts)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        hosts = try r.structs()
+    }
+}
+
+package struct DhtStatusWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtStatusWanted }
+    package static var fixedSize: Int { 0 }
+    package init() {
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+    }
+}
+
+/// Answers DhtStatusWanted with its correlation.
+package struct DhtStatusReport: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtStatusReport }
+    package static var fixedSize: Int { 94 }
+    package var isOn: UInt8  // 0: discovery.enable_dht is false, or no port could be bound
+    package var isReadOnly: UInt8
+    package var families: [DhtFamily]
+    package var torrents: UInt32  // announced by us
+    package var lookups: UInt32  // under way
+    package var storedTorrents: UInt32  // info-hashes that others announced to us
+    package var storedPeers: UInt32
+    package var storedItems: UInt32
+    package var received: UInt64  // datagrams
+    package var sent: UInt64
+    package var queriesAnswered: UInt64
+    package var dropped: UInt64  // queries over the rate
+    package var ignored: UInt64  // no message, or an answer that nobody asked for
+    package var timeouts: UInt64
+    package var lookupsDone: UInt64
+    package var peersFound: UInt64
+    package init(isOn: UInt8, isReadOnly: UInt8, families: [DhtFamily] = [], torrents: UInt32, lookups: UInt32, storedTorrents: UInt32, storedPeers: UInt32, storedItems: UInt32, received: UInt64, sent: UInt64, queriesAnswered: UInt64, dropped: UInt64, ignored: UInt64, timeouts: UInt64, lookupsDone: UInt64, peersFound: UInt64) {
+        self.isOn = isOn
+        self.isReadOnly = isReadOnly
+        self.families = families
+        self.torrents = torrents
+        self.lookups = lookups
+        self.storedTorrents = storedTorrents
+        self.storedPeers = storedPeers
+        self.storedItems = storedItems
+        self.received = received
+        self.sent = sent
+        self.queriesAnswered = queriesAnswered
+        self.dropped = dropped
+        self.ignored = ignored
+        self.timeouts = timeouts
+        self.lookupsDone = lookupsDone
+        self.peersFound = peersFound
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u8(isOn)
+        w.u8(isReadOnly)
+        tail.reserve(&w, count: families.count)
+        w.u32(torrents)
+        w.u32(lookups)
+        w.u32(storedTorrents)
+        w.u32(storedPeers)
+        w.u32(storedItems)
+        w.u64(received)
+        w.u64(sent)
+        w.u64(queriesAnswered)
+        w.u64(dropped)
+        w.u64(ignored)
+        w.u64(timeouts)
+        w.u64(lookupsDone)
+        w.u64(peersFound)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, families)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        isOn = try r.u8()
+        isReadOnly = try r.u8()
+        families = try r.structs()
+        torrents = try r.u32()
+        lookups = try r.u32()
+        storedTorrents = try r.u32()
+        storedPeers = try r.u32()
+        storedItems = try r.u32()
+        received = try r.u64()
+        sent = try r.u64()
+        queriesAnswered = try r.u64()
+        dropped = try r.u64()
+        ignored = try r.u64()
+        timeouts = try r.u64()
+        lookupsDone = try r.u64()
+        peersFound = try r.u64()
+    }
+}
+
+package struct DhtLookup: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtLookup }
+    package static var fixedSize: Int { 20 }
+    package var infoHash: SHA1Digest
+    package init(infoHash: SHA1Digest) {
+        self.infoHash = infoHash
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.digest(infoHash)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        infoHash = try r.hash20()
+    }
+}
+
+/// Answers DhtLookup with its correlation.
+package struct DhtLookupResult: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtLookupResult }
+    package static var fixedSize: Int { 56 }
+    package var failure: String  // empty: done
+    package var infoHash: SHA1Digest
+    package var peers: [Endpoint]
+    package var seeds: UInt32  // estimate (BEP 33)
+    package var downloaders: UInt32  // estimate
+    package var asked: UInt32  // queries sent
+    package var answered: UInt32
+    package var hops: UInt32
+    package init(failure: String = "", infoHash: SHA1Digest, peers: [Endpoint] = [], seeds: UInt32, downloaders: UInt32, asked: UInt32, answered: UInt32, hops: UInt32) {
+        self.failure = failure
+        self.infoHash = infoHash
+        self.peers = peers
+        self.seeds = seeds
+        self.downloaders = downloaders
+        self.asked = asked
+        self.answered = answered
+        self.hops = hops
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: failure.utf8.count)
+        w.digest(infoHash)
+        tail.reserve(&w, count: peers.count)
+        w.u32(seeds)
+        w.u32(downloaders)
+        w.u32(asked)
+        w.u32(answered)
+        w.u32(hops)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, failure)
+        tail.list(&w, peers) { $0.endpoint($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        failure = try r.string()
+        infoHash = try r.hash20()
+        peers = try r.list(elementSize: 18) { (r) throws(DecodeError) in try r.endpoint() }
+        seeds = try r.u32()
+        downloaders = try r.u32()
+        asked = try r.u32()
+        answered = try r.u32()
+        hops = try r.u32()
+    }
+}
+
+package struct DhtGet: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtGet }
+    package static var fixedSize: Int { 28 }
+    package var target: SHA1Digest
+    package var salt: [UInt8]  // empty for an immutable item
+    package init(target: SHA1Digest, salt: [UInt8] = []) {
+        self.target = target
+        self.salt = salt
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.digest(target)
+        tail.reserve(&w, count: salt.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, salt)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        target = try r.hash20()
+        salt = try r.bytes()
+    }
+}
+
+/// Answers DhtGet with its correlation.
+package struct DhtItem: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtItem }
+    package static var fixedSize: Int { 45 }
+    package var failure: String  // empty: found
+    package var value: [UInt8]  // bencoded
+    package var key: [UInt8]  // 32 bytes of a mutable item, else empty
+    package var signature: [UInt8]
+    package var sequence: Int64
+    package var asked: UInt32
+    package var isMissing: UInt8  // 1: the nodes were asked and none has it
+    package init(failure: String = "", value: [UInt8] = [], key: [UInt8] = [], signature: [UInt8] = [], sequence: Int64, asked: UInt32, isMissing: UInt8) {
+        self.failure = failure
+        self.value = value
+        self.key = key
+        self.signature = signature
+        self.sequence = sequence
+        self.asked = asked
+        self.isMissing = isMissing
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: failure.utf8.count)
+        tail.reserve(&w, count: value.count)
+        tail.reserve(&w, count: key.count)
+        tail.reserve(&w, count: signature.count)
+        w.i64(sequence)
+        w.u32(asked)
+        w.u8(isMissing)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, failure)
+        tail.bytes(&w, value)
+        tail.bytes(&w, key)
+        tail.bytes(&w, signature)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        failure = try r.string()
+        value = try r.bytes()
+        key = try r.bytes()
+        signature = try r.bytes()
+        sequence = try r.i64()
+        asked = try r.u32()
+        isMissing = try r.u8()
+    }
+}
+
+package struct DhtPut: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtPut }
+    package static var fixedSize: Int { 48 }
+    package var value: [UInt8]  // bencoded, at most 1,000
+    package var key: [UInt8]  // empty: immutable
+    package var signature: [UInt8]
+    package var salt: [UInt8]
+    package var sequence: Int64
+    package var cas: Int64  // -1: none
+    package init(value: [UInt8] = [], key: [UInt8] = [], signature: [UInt8] = [], salt: [UInt8] = [], sequence: Int64, cas: Int64) {
+        self.value = value
+        self.key = key
+        self.signature = signature
+        self.salt = salt
+        self.sequence = sequence
+        self.cas = cas
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: value.count)
+        tail.reserve(&w, count: key.count)
+        tail.reserve(&w, count: signature.count)
+        tail.reserve(&w, count: salt.count)
+        w.i64(sequence)
+        w.i64(cas)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.bytes(&w, value)
+        tail.bytes(&w, key)
+        tail.bytes(&w, signature)
+        tail.bytes(&w, salt)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        value = try r.bytes()
+        key = try r.bytes()
+        signature = try r.bytes()
+        salt = try r.bytes()
+        sequence = try r.i64()
+        cas = try r.i64()
+    }
+}
+
+/// Answers DhtPut with its correlation.
+package struct DhtStored: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtStored }
+    package static var fixedSize: Int { 40 }
+    package var failure: String  // empty: done
+    package var target: SHA1Digest
+    package var count: UInt32  // nodes that took it
+    package var refusal: String  // why one did not
+    package init(failure: String = "", target: SHA1Digest, count: UInt32, refusal: String = "") {
+        self.failure = failure
+        self.target = target
+        self.count = count
+        self.refusal = refusal
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: failure.utf8.count)
+        w.digest(target)
+        w.u32(count)
+        tail.reserve(&w, count: refusal.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, failure)
+        tail.string(&w, refusal)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        failure = try r.string()
+        target = try r.hash20()
+        count = try r.u32()
+        refusal = try r.string()
+    }
+}

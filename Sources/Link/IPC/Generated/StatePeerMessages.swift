@@ -837,3 +837,19 @@ package struct PieceStates: IPCMessage, Equatable {
         availability = try r.u32()
     }
 }
+
+/// A peer's PORT message (BEP 5).
+package struct DhtNodeSeen: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtNodeSeen }
+    package static var fixedSize: Int { 18 }
+    package var endpoint: Endpoint
+    package init(endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.endpoint(endpoint)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        endpoint = try r.endpoint()
+    }
+}

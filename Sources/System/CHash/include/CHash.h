@@ -79,5 +79,9 @@ void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32);
 int ccbt_scrypt(const uint8_t *password, size_t length, const uint8_t *salt, size_t salt_length, uint64_t n, uint64_t r, uint64_t p, uint8_t *out32);
 // 1 when the bytes are the same; takes the same time wherever they differ.
 int ccbt_equal(const uint8_t *a, const uint8_t *b, size_t length);
+// Ed25519 (RFC 8032) by libcrypto. 1: done, or the signature is good; 0: not.
+int ccbt_ed25519_verify(const uint8_t *key32, const uint8_t *message, size_t length, const uint8_t *signature64);
+int ccbt_ed25519_sign(const uint8_t *seed32, const uint8_t *message, size_t length, uint8_t *signature64);
+int ccbt_ed25519_public(const uint8_t *seed32, uint8_t *key32);
 
 #endif
