@@ -32,6 +32,7 @@ SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev
 COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy
 COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker
 COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker nginx-light
+COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker nftables
 LIBTORRENT := 2.1.1
 API_CLIENTS := qbittorrent-api transmission-rpc aiobtclientapi
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
@@ -103,6 +104,7 @@ interop: release
 	$(PYTHON) Tests/Interop/webseed.py
 	$(PYTHON) Tests/Interop/version2.py
 	$(PYTHON) Tests/Interop/dht.py
+	$(PYTHON) Tests/Interop/utp.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -74,6 +74,7 @@ var targets: [Target] = [
     wire("ProxyWire", ["Primitives", "ByteCodec"]),
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
     wire("KRPC", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
+    wire("UTPWire", ["Primitives"]),
 
     // Engine: decisions; pure; event + now in, effects out.
     engine("Limits", ["Primitives"]),
@@ -87,6 +88,7 @@ var targets: [Target] = [
     engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
     engine("DHT", ["Discovery", "KRPC", "Bencode", "Primitives"]),
     engine("Supervision", ["Primitives"]),
+    engine("MicroTransport", ["UTPWire", "Primitives"]),
 
     // Link: what both sides of a process boundary share.
     link("IPC", ["Primitives", "ByteCodec"]),
@@ -100,7 +102,7 @@ var targets: [Target] = [
         "PeerWorker",
         [
             "WorkerKit", "HTTPKit", "ProxyWire", "CCurl", "WebSeeds", "Discovery", "Metainfo", "Supervision", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits",
-            "Filtering", "Swarm", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec",
+            "Filtering", "Swarm", "MicroTransport", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec",
         ]),
     workers(
         "DiskWorker",
@@ -148,7 +150,7 @@ var targets: [Target] = [
         name: "DHTSimulator", dependencies: ["DHT", "KRPC", "Primitives"], path: "Tests/Support/DHTSimulator", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-dht-sim", dependencies: ["DHTSimulator"], path: "Tests/Support/ccbt-dht-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
-    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "MicroTransport", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
     tests("ProxyWireTests", "Wire/ProxyWire", ["ProxyWire", "Primitives", "ByteCodec"]),
     tests("PeerEncryptionTests", "Wire/PeerEncryption", ["PeerEncryption", "CCipher", "Primitives", "ByteCodec"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
@@ -181,6 +183,8 @@ var targets: [Target] = [
     tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
     tests("FilteringTests", "Engine/Filtering", ["Filtering", "Primitives", "ByteCodec"]),
     tests("WebSeedsTests", "Engine/WebSeeds", ["WebSeeds", "Primitives"]),
+    tests("UTPWireTests", "Wire/UTPWire", ["UTPWire", "Primitives"]),
+    tests("MicroTransportTests", "Engine/MicroTransport", ["MicroTransport", "UTPWire", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
     tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "IPC", "LinuxIO", "Primitives"]),
@@ -193,7 +197,8 @@ if Context.environment["CCBT_FUZZ"] != nil {
         .executableTarget(
             name: "ccbt-fuzz",
             dependencies: [
-                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
+                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control", "IPC",
+                "Primitives", "ByteCodec",
             ],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }

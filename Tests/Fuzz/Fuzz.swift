@@ -7,16 +7,18 @@ import Glibc
 import IPC
 import KRPC
 import Metainfo
+import MicroTransport
 import PeerEncryption
 import PeerWire
 import Primitives
 import ProxyWire
 import TrackerWire
+import UTPWire
 
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
     case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
-    case tracker, krpc, control, ipc, encryption, proxy, feedRule = "feed-rule"
+    case tracker, krpc, control, ipc, encryption, proxy, feedRule = "feed-rule", utpPackets = "utp-packets", utpConversation = "utp-conversation", holepunch
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -38,6 +40,9 @@ enum FuzzTarget: String, CaseIterable {
         case .encryption: EncryptionHandshake.fuzz(bytes)
         case .proxy: ProxyHandshake.fuzz(bytes)
         case .feedRule: exerciseFeedRule(bytes)
+        case .utpPackets: UTPPacket.fuzz(bytes)
+        case .utpConversation: MicroTransport.fuzz(bytes)
+        case .holepunch: HolepunchMessage.fuzz(bytes)
         }
     }
 

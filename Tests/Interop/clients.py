@@ -156,7 +156,7 @@ class Transmission(Client):
             'bind-address-ipv4': self.ip, 'bind-address-ipv6': '::1', 'peer-port': self.port, 'rpc-port': self.api,
             'rpc-bind-address': '127.0.0.1', 'rpc-authentication-required': False, 'rpc-whitelist-enabled': False,
             'rpc-host-whitelist-enabled': False, 'dht-enabled': False, 'lpd-enabled': False, 'pex-enabled': False,
-            'utp-enabled': False, 'port-forwarding-enabled': False, 'encryption': self.options.get('encryption', 0), 'queue-stalled-enabled': False,
+            'utp-enabled': self.options.get('utp', False), 'port-forwarding-enabled': False, 'encryption': self.options.get('encryption', 0), 'queue-stalled-enabled': False,
             'download-queue-enabled': False, 'seed-queue-enabled': False, 'upload-slots-per-torrent': 50,
             'preallocation': 1, 'rename-partial-files': False, 'ratio-limit-enabled': False,
             'idle-seeding-limit-enabled': False, 'message-level': 2}))
@@ -200,7 +200,7 @@ class Qbittorrent(Client):
         (folder / 'qBittorrent.conf').write_text(f'''[LegalNotice]
 Accepted=true
 [BitTorrent]
-Session\\BTProtocol=TCP
+Session\\BTProtocol={self.options.get('protocol', 'TCP')}
 Session\\Port={self.port}
 Session\\DHTEnabled=false
 Session\\LSDEnabled=false

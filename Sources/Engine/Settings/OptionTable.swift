@@ -49,7 +49,8 @@ package enum OptionTable {
         seconds("network.tracker_connect_timeout", 10, 1...60, "how long a connection to a tracker may take"),
         integer("network.tracker_connection_limit", 128, 1...4096, "announces under way at once"),
         integer("network.tracker_connections_per_host", 8, 1...256, "of these, to one tracker host"),
-        absent("network.enable_utp", "uTP (BEP 29)"),
+        option("network.enable_tcp", .boolean, .boolean(true), "peers over TCP; false: none is dialled or accepted so"),
+        option("network.enable_utp", .boolean, .boolean(true), "peers over uTP (BEP 29), on the UDP port of the same number: dialled where TCP had no answer, accepted from all"),
     ]
 
     private static let disk: [Option] = [

@@ -4,7 +4,7 @@ import Primitives
 /// Life of a connection: dial or accept, handshake, close.
 extension Swarm {
     /// A connection came in. nil: refuse it (banned address, or no room).
-    package func accepted(from endpoint: Endpoint, now: Instant, into effects: inout EffectBuffer) -> PeerHandle? {
+    package func accepted(from endpoint: Endpoint, overUTP: Bool = false, now: Instant, into effects: inout EffectBuffer) -> PeerHandle? {
         let key = AddressKey(endpoint)
         guard !reputation.isBanned(key, now: now) else { return nil }
         guard !isRefused(endpoint) else {
@@ -16,6 +16,7 @@ extension Swarm {
         peers[i].stage = .handshaking
         peers[i].endpoint = endpoint
         peers[i].isIncoming = true
+        peers[i].overUTP = overUTP
         pendingAccepts.append(UInt32(i))
         return handle(i)
     }
@@ -46,12 +47,14 @@ extension Swarm {
     private static func prefix(_ e: Endpoint) -> UInt64 { e.isIPv4 ? e.low >> 8 : e.high }
 
     /// Our dial was answered: the handshake goes out.
-    package func connected(_ p: PeerHandle, now: Instant, into effects: inout EffectBuffer) {
+    package func connected(_ p: PeerHandle, overUTP: Bool = false, now: Instant, into effects: inout EffectBuffer) {
         guard let i = row(p), peers[i].stage == .dialling else { return }
         let t = Int(peers[i].torrent)
         torrents[t].dialling -= 1
         halfOpen -= 1
         peers[i].stage = .handshaking
+        peers[i].overUTP = overUTP
+        if overUTP { rendezvous.pending.removeAll { $0.endpoint == peers[i].endpoint } }
         peers[i].stageSince = now
         peers[i].lastReceived = now
         send(i, .handshake(dialledHash(i, t)), now, &effects)
@@ -62,8 +65,10 @@ extension Swarm {
         let i = Int(p.index)
         guard i < peerRows, peers[i].generation == p.generation, peers[i].stage == .dialling || peers[i].stage == .closing else { return }
         if peers[i].stage == .dialling {
+            let t = Int(peers[i].torrent), endpoint = peers[i].endpoint
             peers[i].closeReason = isOurs ? .notDialled : .connectTimeout
             detach(i, now, &effects)
+            seekRendezvous(t, endpoint, now, &effects)
         }
         freePeer(i)
         dialSome(now, &effects)
@@ -287,7 +292,8 @@ extension Swarm {
     func sendExtendedHandshake(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let ours = ExtendedHandshake(
             metadataID: ExtendedHandshake.ourMetadataID, pexID: exchangesPeers(t) ? ExtendedHandshake.ourPexID : nil,
-            dontHaveID: ExtendedHandshake.ourDontHaveID, uploadOnlyID: ExtendedHandshake.ourUploadOnlyID, prefersEncryption: configuration.dialsEncryptedFirst,
+            dontHaveID: ExtendedHandshake.ourDontHaveID, uploadOnlyID: ExtendedHandshake.ourUploadOnlyID,
+            holepunchID: configuration.speaksUTP ? ExtendedHandshake.ourHolepunchID : nil, prefersEncryption: configuration.dialsEncryptedFirst,
             port: configuration.listenPort == 0 ? nil : configuration.listenPort,
             client: configuration.clientName, requestQueue: configuration.maxQueuedRequestsPerPeer,
             metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: torrents[t].isFinished,

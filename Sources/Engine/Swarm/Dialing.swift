@@ -27,7 +27,7 @@ extension Swarm {
             }
             let (choice, soonest) = torrents[t].candidates.best(now: now, skipSeeds: torrents[t].isComplete) { mayDial($0, now) }
             if let endpoint = choice {
-                dial(t, endpoint, now, &effects)
+                dialNow(t, endpoint, now, &effects)
                 wantDials(t)
             } else if soonest != .never {
                 torrents[t].nextDial = soonest
@@ -55,7 +55,7 @@ extension Swarm {
         return recentDials[key].map { now - $0 >= .minutes(1) } ?? true
     }
 
-    private func dial(_ t: Int, _ endpoint: Endpoint, _ now: Instant, _ effects: inout EffectBuffer) {
+    func dialNow(_ t: Int, _ endpoint: Endpoint, byUTP: Bool = false, _ now: Instant, _ effects: inout EffectBuffer) {
         guard let i = newPeer(now: now) else { return }
         dialBudget -= 1
         recentDials[AddressKey(endpoint)] = now
@@ -73,7 +73,7 @@ extension Swarm {
         }
         peers[i].origin = origin
         peers[i].dialsEncrypted = configuration.dialsEncryptedFirst != usesOtherWay
-        effects.append(.dial(handle(i), endpoint))
+        effects.append(byUTP ? .dialByUTP(handle(i), endpoint) : .dial(handle(i), endpoint))
     }
 
     /// Once a minute: forget what no longer limits anything.

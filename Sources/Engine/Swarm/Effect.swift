@@ -37,6 +37,8 @@ package enum Effect: Hashable, Sendable {
 
     /// Answered by `connected` or `dialFailed`.
     case dial(PeerHandle, Endpoint)
+    /// The same by uTP alone (BEP 55: the other side dials at the same time, and its NAT lets only datagrams in).
+    case dialByUTP(PeerHandle, Endpoint)
     /// Once nothing of the connection is in flight any more (no receive can still write into a slot), call
     /// ``Swarm/closed(_:errno:now:into:)``; until then its slots are given to no other peer.
     case close(PeerHandle, CloseReason)

@@ -274,6 +274,7 @@ extension Swarm {
         case 0:
             guard let theirs = try? ExtendedHandshake(decoding: payload) else { return close(i, .badExtendedMessage, now, &effects) }
             peers[i].metadataID = theirs.metadataID ?? 0
+            peers[i].holepunchID = theirs.holepunchID ?? 0
             peers[i].metadataSize = theirs.metadataSize ?? 0
             if let queue = theirs.requestQueue { peers[i].requestQueue = queue }
             peers[i].depth = min(peers[i].depth, depthLimit(i))
@@ -296,6 +297,9 @@ extension Swarm {
             guard let yes = ExtensionPayload.readUploadOnly(payload) else { return close(i, .badExtendedMessage, now, &effects) }
             peers[i].uploadOnly = yes
             closeIfBothSeeds(i, now, &effects)
+        case ExtendedHandshake.ourHolepunchID:
+            guard let message = try? HolepunchMessage(decoding: payload) else { return }
+            holepunch(i, t, message, now, &effects)
         default: break
         }
     }

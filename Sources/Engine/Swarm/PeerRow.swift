@@ -18,6 +18,7 @@ struct PeerRow {
     var listens: Endpoint?
     var origin = PeerOrigin.incoming
     var isIncoming = false
+    var overUTP = false
     var peerID = PeerID()
     var client = ""
     var closeReason: CloseReason?
@@ -34,6 +35,9 @@ struct PeerRow {
     var extensions = false
     var metadataID: UInt8 = 0
     var metadataSize = 0
+    /// BEP 55: the id by which it wants ut_holepunch; 0: it does not speak it.
+    var holepunchID: UInt8 = 0
+    var holepunches = HolepunchBudget()
     var uploadOnly = false
     var pexID: UInt8 = 0
     var dontHaveID: UInt8 = 0

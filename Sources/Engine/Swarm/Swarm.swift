@@ -68,6 +68,7 @@ package final class Swarm {
     /// A digest of a received block's bytes, from the shell that has them; without it nobody is banned by blocks.
     package var blockDigest: ((SlotIndex, _ length: UInt32) -> UInt64)?
     var addressVote = AddressVote()
+    var rendezvous = Rendezvous()
     var parkedBytes = 0
     var limits = RateLimits()
     var filter: AddressFilter?
@@ -230,7 +231,7 @@ package final class Swarm {
         /// Printable ASCII.
         package var client: String
         package var origin: PeerOrigin
-        package var amInterested, amChoking, isInterested, isChoking, isSnubbed, isIncoming, isSeed, isOptimistic, uploadOnly: Bool
+        package var amInterested, amChoking, isInterested, isChoking, isSnubbed, isIncoming, isSeed, isOptimistic, uploadOnly, overUTP: Bool
         package var encryption: StreamEncryption
         /// Bytes per second.
         package var downRate, upRate: UInt64
@@ -248,7 +249,7 @@ package final class Swarm {
         return PeerReport(
             endpoint: r.endpoint, peerID: r.peerID, client: r.client.isEmpty ? ClientName.name(of: r.peerID) : r.client, origin: r.origin,
             amInterested: r.amInterested, amChoking: r.amChoking, isInterested: r.isInterested, isChoking: r.isChoking,
-            isSnubbed: r.isSnubbed, isIncoming: r.isIncoming, isSeed: r.isSeed, isOptimistic: r.isOptimistic, uploadOnly: r.uploadOnly,
+            isSnubbed: r.isSnubbed, isIncoming: r.isIncoming, isSeed: r.isSeed, isOptimistic: r.isOptimistic, uploadOnly: r.uploadOnly, overUTP: r.overUTP,
             encryption: r.encryption,
             downRate: UInt64(r.downRate), upRate: UInt64(r.upRate), downloaded: r.downloaded, uploaded: r.uploaded,
             havePieces: r.have.count, inFlight: r.requests.count, queued: r.queued, score: score(i, lastTick))

@@ -16,6 +16,7 @@ extension Swarm {
         if isNewSecond {
             if now.nanoseconds / 60_000_000_000 != lastSecond.nanoseconds / 60_000_000_000 { forgetOldDials(now) }
             lastSecond = now
+            tickRendezvous(now, &effects)
         }
         // A second's worth may be saved up.
         let perSecond = Double(configuration.maxDialsPerSecond)

@@ -103,6 +103,8 @@ package struct SwarmConfiguration: Sendable {
 
     /// Our DHT node is told to peers, and theirs are taken (BEP 5: the reserved bit and PORT).
     package var speaksDHT = false
+    /// uTP is on: peers may be told so, and holes punched (BEP 55).
+    package var speaksUTP = false
     package var maxGlobalPeers = 10_000
     package var maxPeersPerTorrent = 500
     /// Dials under way at once, over all torrents.

@@ -53,6 +53,7 @@ package struct ExtendedHandshake: Hashable, Sendable {
     package static var ourMetadataID: UInt8 { 2 }
     package static var ourDontHaveID: UInt8 { 3 }
     package static var ourUploadOnlyID: UInt8 { 4 }
+    package static var ourHolepunchID: UInt8 { 5 }
 
     package func encode() -> [UInt8] {
         var w = BencodeWriter()

@@ -23,6 +23,7 @@ extension SwarmConfiguration {
         }
         func seconds(_ key: String) -> TimeSpan { settings.seconds(key) }
         speaksDHT = settings.bool("discovery.enable_dht") && !settings.bool("discovery.dht_readonly_mode")
+        speaksUTP = settings.bool("network.enable_utp")
         maxGlobalPeers = settings.int("network.max_global_peers")
         maxPeersPerTorrent = settings.int("network.max_peers_per_torrent")
         maxHalfOpen = settings.int("network.max_half_open")

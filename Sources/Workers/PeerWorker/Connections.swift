@@ -18,7 +18,8 @@ extension PeerShell {
             return
         }
         let fd = completion.result
-        guard let endpoint = Sockets.peerEndpoint(fd), let peer = acceptPeer(endpoint, now: now) else {
+        // Without TCP a caller is told at once; the socket stays the supervisor's.
+        guard dialsTCP, let endpoint = Sockets.peerEndpoint(fd), let peer = acceptPeer(endpoint, now: now) else {
             _ = Glibc.close(fd)
             return
         }
@@ -53,7 +54,10 @@ extension PeerShell {
 
     // MARK: Out
 
+    /// TCP first, which costs less; uTP when that fails, or has no answer in the time that a handshake across the world takes three
+    /// times: the peer may be behind a NAT that lets datagrams in only, or take uTP only.
     func dial(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
+        guard dialsTCP || proxy.isFor(peer: endpoint) else { return dialByUTP(peer, endpoint, now: now) }
         do throws(Errno) {
             let usesProxy = proxy.isFor(peer: endpoint), first = usesProxy ? proxy.endpoint : endpoint
             let fd = try Sockets.streamSocket(for: first, bind: bindEndpoint(for: first))
@@ -61,9 +65,22 @@ extension PeerShell {
             let link = addLink(peer, fd, .dialing)
             link.proxyTarget = usesProxy ? endpoint : nil
             link.connectPosted = true
+            // What goes through the proxy goes through nothing else.
+            link.dialled = usesProxy ? nil : endpoint
+            if !usesProxy, utpSocket(for: endpoint) != nil { patience.append((now + Self.tcpPatience, link.index, link.generation)) }
             kit.loop.connect(fd, SocketAddress(first), token: link.token(.connect))
         } catch {
             swarm.dialFailed(peer, errno: error.code, now: now, into: &effects)
+        }
+    }
+    private static let tcpPatience = TimeSpan.seconds(4)
+
+    /// Connects that had no answer are given up in favour of uTP.
+    func losePatience(now: Instant) {
+        while let first = patience.first, first.at <= now {
+            patience.removeFirst()
+            guard let link = links[Int(first.link)], link.generation == first.generation, link.state == .dialing, link.connectPosted else { continue }
+            kit.loop.cancel(link.token(.connect))
         }
     }
 
@@ -78,7 +95,11 @@ extension PeerShell {
     func connectCompleted(_ link: Link, _ result: Int32, now: Instant) {
         link.connectPosted = false
         guard link.state != .closing else { return finishClosing(link, now: now) }
-        if result < 0 {
+        if result < 0, let endpoint = link.dialled, utpSocket(for: endpoint) != nil {
+            _ = Glibc.close(link.fd)
+            dropLink(link)
+            dialByUTP(link.peer, endpoint, now: now)
+        } else if result < 0 {
             if link.proxyTarget != nil { proxyFailed(link, "\(Errno(-result))", now: now) }
             close(link, errno: -result, now: now)
         } else if let target = link.proxyTarget {
@@ -132,7 +153,7 @@ extension PeerShell {
 
     // MARK: Links
 
-    private func addLink(_ peer: PeerHandle, _ fd: Int32, _ state: Link.State) -> Link {
+    func addLink(_ peer: PeerHandle, _ fd: Int32, _ state: Link.State) -> Link {
         let row: Int
         if let free = freeLinks.popLast() {
             row = free
@@ -172,7 +193,7 @@ extension PeerShell {
         if link.receivePosted { kit.loop.cancel(link.token(.receive)) }
         if link.sendPosted { kit.loop.cancel(link.token(.send)) }
         if link.connectPosted { kit.loop.cancel(link.token(.connect)) }
-        shutdown(link.fd, Int32(SHUT_RDWR))
+        if let stream = link.stream { closeStream(stream, now: now) } else { shutdown(link.fd, Int32(SHUT_RDWR)) }
         finishClosing(link, now: now)
     }
 
@@ -181,15 +202,19 @@ extension PeerShell {
         guard link.state == .closing, link.isIdle, links[Int(link.index)] === link else { return }
         link.batch.abandon()
         releasePins(link)
-        _ = Glibc.close(link.fd)
-        links[Int(link.index)] = nil
-        freeLinks.append(Int(link.index))
-        if linkOfPeer[Int(link.peer.index)] == Int32(link.index) { linkOfPeer[Int(link.peer.index)] = -1 }
+        if link.stream == nil { _ = Glibc.close(link.fd) }
+        dropLink(link)
         if link.neverConnected {
             swarm.dialFailed(link.peer, errno: link.closeErrno, isOurs: link.failedOnOurSide, now: now, into: &effects)
         } else {
             swarm.closed(link.peer, errno: link.closeErrno, now: now, into: &effects)
         }
         act(now: now)
+    }
+
+    private func dropLink(_ link: Link) {
+        links[Int(link.index)] = nil
+        freeLinks.append(Int(link.index))
+        if linkOfPeer[Int(link.peer.index)] == Int32(link.index) { linkOfPeer[Int(link.peer.index)] = -1 }
     }
 }

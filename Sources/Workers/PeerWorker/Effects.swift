@@ -34,10 +34,11 @@ extension PeerShell {
         case .cancelServe(let peer, let piece, let begin, let length): cancelServe(peer, piece, begin, length, now: now)
         case .cancelAllServes(let peer): cancelAllServes(peer, now: now)
         case .dial(let peer, let endpoint): dial(peer, endpoint, now: now)
+        case .dialByUTP(let peer, let endpoint): dialByUTP(peer, endpoint, now: now)
         case .close(let peer, let reason):
             if closeWebSeed(peer, reason, now: now) { return }
             guard let link = link(of: peer) else { return }
-            Log.log(.debug, "\(Sockets.peerEndpoint(link.fd)?.description ?? "a peer"): closed, \(reason)")
+            Log.log(.debug, "\((link.stream?.endpoint ?? Sockets.peerEndpoint(link.fd))?.description ?? "a peer"): closed, \(reason)")
             close(link, errno: 0, now: now)
         case .disarm(let peer): disarm(peer, now: now)
         case .bufferOpened(let torrent, let piece, let first, let slotCount, let length):

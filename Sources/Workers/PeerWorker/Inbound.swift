@@ -17,7 +17,7 @@ extension PeerShell {
     // MARK: Posting
 
     func postReceive(_ link: Link, now: Instant) {
-        guard link.state != .dialing, link.state != .closing, !link.receivePosted else { return }
+        guard link.state != .dialing, link.state != .closing, !link.receivePosted, link.stream == nil else { return }
         // Held back by a rate limit: the tick posts it again, and until then the window closes.
         guard swarm.mayReceive(link.peer, now: now) else { return }
         link.receivePosted = true
@@ -69,6 +69,18 @@ extension PeerShell {
         return 0
     }
 
+    /// For bytes that are here already: plans the block that they belong to. False: none is expected into a slot of its own.
+    func planOne(_ link: Link) -> Bool {
+        if link.plan.isInside {
+            if link.plan[link.plan.current].slot != nil, expectedCount(link, upTo: link.plan[link.plan.current]) == 0 { link.plan.discardCurrent(into: bin) }
+            return true
+        }
+        guard let block = swarm.expected(link.peer, 0), let slot = block.slot else { return false }
+        link.plan.removeAll()
+        link.plan.append(.init(piece: block.piece.rawValue, begin: block.begin, length: block.length, slot: slot, payload: arena.slot(slot)))
+        return true
+    }
+
     // MARK: Completion
 
     func receiveCompleted(_ link: Link, _ result: Int32, now: Instant) {
@@ -95,7 +107,7 @@ extension PeerShell {
         postReceive(link, now: now)
     }
 
-    private func receiveByPlan(_ link: Link, _ received: Int, now: Instant) {
+    func receiveByPlan(_ link: Link, _ received: Int, now: Instant) {
         var rest = received
         while true {
             switch link.plan.next(&rest) {

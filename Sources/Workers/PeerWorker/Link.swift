@@ -19,7 +19,12 @@ final class Link {
     let index: UInt32
     let generation: UInt32
     let peer: PeerHandle
+    /// -1 over uTP.
     let fd: Int32
+    /// Over uTP.
+    var stream: UTPStream?
+    /// Where it was dialled; over TCP, uTP is tried when that comes to nothing.
+    var dialled: Endpoint?
     var state: State
 
     // Inbound
@@ -78,6 +83,7 @@ final class Link {
 enum PeerToken: UInt8 {
     case accept = 16
     case connect, receive, send
+    case datagrams, datagramRoom
     /// A socket of libcurl; a .torrent that was read for its web seeds.
     case webSeed = 40
     case webSeedsRead

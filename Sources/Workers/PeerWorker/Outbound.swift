@@ -52,6 +52,10 @@ extension PeerShell {
 
     private func flush(_ link: Link, now: Instant) {
         guard link.state != .dialing, link.state != .closing, !link.sendPosted else { return }
+        if let stream = link.stream, !stream.hasRoom {
+            stream.waitsForRoom = true
+            return
+        }
         swap(&link.outbox, &link.batch.control)
         link.batch.begin(with: link.encipher, finished: link.finishedOutput)
         link.finishedOutput = 0
@@ -83,6 +87,12 @@ extension PeerShell {
         }
         if link.serves.count == 0 { swarm.uploadIdle(link.peer) }
         guard !link.batch.isEmpty else { return }
+        if let stream = link.stream {
+            hand(link, to: stream, now: now)
+            // More may wait, in this turn or when this was acknowledged.
+            if !link.serves.isEmpty, !link.waitsForRead { markDirty(link) }
+            return
+        }
         post(link)
     }
 

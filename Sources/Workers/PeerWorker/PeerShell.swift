@@ -19,6 +19,7 @@ import WorkerKit
 ///
 ///     Inbound.swift       socket → slot → blockReceived        DiskLink.swift     whole pieces and reads ⇄ disk worker
 ///     Outbound.swift      serve → cache → send                 SessionLink.swift  torrents, peers, statistics ⇄ session
+///     UTPLinks.swift      links over uTP: datagrams ⇄ the same two paths
 ///     Connections.swift   accept, dial, greet, close           Effects.swift      what the core decided → the files above
 ///     Encryption.swift    the encrypted handshake, in front of the plain one
 ///     Proxying.swift      the proxy's, in front of both
@@ -51,6 +52,10 @@ package final class PeerShell: WorkerShell {
     var swarmKeys = SwarmKeys()
     var dirty: [UInt32] = []
     var readWaiters: [UInt32] = []
+    var utpSockets: [UTPSocket] = []
+    let dialsTCP: Bool
+    /// TCP connects under way that uTP takes over, in the order of their time.
+    var patience: [(at: Instant, link: UInt32, generation: UInt32)] = []
     /// Payload that nobody wants is received here.
     let bin: UnsafeMutableRawPointer
     /// One block of what lies between files.
@@ -119,6 +124,7 @@ package final class PeerShell: WorkerShell {
         proxy = ProxyRules(kit.settings)
         webSeedRandom = SeededRandom(seed: seed &+ 1)
         swarm = Swarm(configuration: configuration, buffers: buffers, seed: seed)
+        dialsTCP = kit.settings.bool("network.enable_tcp")
         handedLength = [UInt32](repeating: 0, count: slots)
         handedDevice = [UInt16](repeating: 0, count: slots)
         reads = [PendingRead?](repeating: nil, count: slots)
@@ -150,6 +156,7 @@ package final class PeerShell: WorkerShell {
     }
 
     package func listenerGiven(_ kind: ListenerKind, fd: Int32, endpoint: Endpoint) {
+        if kind == .peerUDP { return utpSocketGiven(fd, endpoint) }
         guard kind == .peerTCP else { return Descriptor.close(fd) }
         listeners.append((fd, endpoint))
         if isReady { rearm(listeners.count - 1) }
@@ -195,6 +202,8 @@ package final class PeerShell: WorkerShell {
         case .accept: return accepted(completion, now: now)
         case .webSeed: return curl!.completed(completion)
         case .webSeedsRead: return webSeedsRead(completion.token, now: now)
+        case .datagrams: return datagramsReady(completion)
+        case .datagramRoom: return datagramRoom(completion)
         case .connect, .receive, .send: break
         }
         guard let link = link(of: completion.token) else { return }
@@ -202,7 +211,7 @@ package final class PeerShell: WorkerShell {
         case .receive: receiveCompleted(link, completion.result, now: now)
         case .send: sendCompleted(link, completion.result, now: now)
         case .connect: connectCompleted(link, completion.result, now: now)
-        case .accept, .webSeed, .webSeedsRead: break
+        case .accept, .webSeed, .webSeedsRead, .datagrams, .datagramRoom: break
         }
     }
 
@@ -220,6 +229,8 @@ package final class PeerShell: WorkerShell {
             hasRoomAgain = false
             swarm.buffersReleased(now: now, into: &effects)
         }
+        receiveDatagrams(now: now)
+        losePatience(now: now)
         reportStats(now: now)
         resumeAccepting(now: now)
         act(now: now)
@@ -228,7 +239,9 @@ package final class PeerShell: WorkerShell {
             act(now: now)
             flushDirty(now: now)
         }
-        return min(swarm.nextDeadline, nextStats, webSeeds.isEmpty ? .never : nextWebSeedLook, curl?.nextDeadline ?? .never)
+        return min(
+            swarm.nextDeadline, nextStats, webSeeds.isEmpty ? .never : nextWebSeedLook, curl?.nextDeadline ?? .never, patience.first?.at ?? .never,
+            sendDatagrams(now: now))
     }
 
     /// Links that had nothing to expect when they were last posted read into the inbox; nothing to do for those that
@@ -240,10 +253,12 @@ package final class PeerShell: WorkerShell {
     }
 
     package func drain(deadline: Instant) {
-        isDraining = true
         for link in links {
             if let link { close(link, errno: 0, now: kit.loop.now) }
         }
+        // The other sides hear that it is over.
+        _ = sendDatagrams(now: kit.loop.now)
+        isDraining = true
         kit.drained()
     }
 }

@@ -141,6 +141,27 @@ struct ReceivePlan: ~Copyable {
         return .delivered(item)
     }
 
+    /// Copies bytes to where ``prepare()`` would have the kernel write them, as many as the plan has room for; ``next(_:)`` then
+    /// looks at them.
+    func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var at = 0, skip = offset
+        for i in current..<count where at < bytes.count {
+            let length = Int(items[i].length)
+            if skip < Self.headerSize {
+                let n = min(Self.headerSize - skip, bytes.count - at)
+                (headers + i * Self.headerSize + skip).copyMemory(from: bytes.baseAddress! + at, byteCount: n)
+                at += n
+                skip = Self.headerSize
+                guard at < bytes.count else { break }
+            }
+            let n = min(length - (skip - Self.headerSize), bytes.count - at)
+            (items[i].payload + (skip - Self.headerSize)).copyMemory(from: bytes.baseAddress! + at, byteCount: n)
+            at += n
+            skip = 0
+        }
+        return at
+    }
+
     /// After `.mismatch` with `rest` bytes behind the header's: copies the stream from the current header on to `out`
     /// (room for `offset + rest` bytes) and forgets the plan.
     mutating func gather(rest: Int, into out: UnsafeMutableRawPointer) {

@@ -138,6 +138,24 @@ struct SendBatch: ~Copyable {
         }
         if isEmpty { control.removeAll() }
     }
+    /// Gives everything away, in order: memory, length, and for payload the pin that goes with it.
+    mutating func moveAll(_ body: (UnsafeMutableRawPointer, Int, SlotIndex?) -> Void) {
+        var pin = 0
+        for i in nextVector..<vectorCount {
+            let v = vectors[i], isControl = i == 0 && hasControl
+            let isHeader = v.iov_base >= headers && v.iov_base < headers + Self.blockCapacity * 13
+            if isControl || isHeader {
+                body(v.iov_base, v.iov_len, nil)
+            } else {
+                body(v.iov_base, v.iov_len, pins[pin])
+                pin += 1
+            }
+        }
+        precondition(pin == pinCount)
+        (nextVector, pinCount) = (vectorCount, 0)
+        control.removeAll()
+    }
+
     /// Drops what is unsent (the connection is gone).
     mutating func abandon() {
         nextVector = vectorCount

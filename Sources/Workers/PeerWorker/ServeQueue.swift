@@ -18,6 +18,7 @@ struct ServeQueue: ~Copyable {
     init() { items = .allocate(capacity: 64) }
     deinit { items.deallocate() }
 
+    var isEmpty: Bool { count == 0 }
     var first: Item? { count == 0 ? nil : items[head] }
     subscript(i: Int) -> Item { items[(head + i) & (capacity - 1)] }
 

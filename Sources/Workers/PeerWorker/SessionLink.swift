@@ -232,6 +232,7 @@ extension PeerDetails {
         case .rc4: flags |= 1 << 9
         case .handshake: flags |= 1 << 10
         }
+        if r.overUTP { flags |= 1 << 11 }
         self.init(
             endpoint: r.endpoint, peerID: r.peerID, client: r.client, source: r.origin.rawValue, flags: flags, downRate: r.downRate,
             upRate: r.upRate, downloaded: r.downloaded, uploaded: r.uploaded, havePieces: UInt32(r.havePieces), inFlight: UInt32(r.inFlight),

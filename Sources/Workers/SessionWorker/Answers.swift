@@ -141,7 +141,9 @@ extension SessionShell {
 
     func answerPeers(token: UInt64, _ m: PeerList) {
         guard case .peers(let pieceCount)? = pending[token]?.kind else { return }
-        let names = ["interested", "choking", "peer_interested", "peer_choking", "snubbed", "incoming", "seed", "optimistic", "upload_only", "rc4", "encrypted_handshake"]
+        let names = [
+            "interested", "choking", "peer_interested", "peer_choking", "snubbed", "incoming", "seed", "optimistic", "upload_only", "rc4", "encrypted_handshake", "utp",
+        ]
         finish(
             token,
             PeersAnswer(

@@ -370,7 +370,7 @@ final class MiniSwarm {
                 let (piece, begin, length) = node.queue[p]!.removeLast()
                 node.swarm.serveFailed(p, piece: piece.rawValue, begin: begin, length: length, now: now, into: &node.effects)
             }
-        case .dial(let p, let endpoint): schedule(latency, .dialDone(node: n, p, endpoint))
+        case .dial(let p, let endpoint), .dialByUTP(let p, let endpoint): schedule(latency, .dialDone(node: n, p, endpoint))
         case .close(let p, let reason):
             node.closes.append(reason)
             if let (link, end) = node.linkOf[p] {

@@ -181,7 +181,7 @@ package final class SimShard {
             waiting.remove(at: at)
             swarm.serveFailed(p, piece: piece.rawValue, begin: begin, length: length, now: now, into: &effects)
         case .cancelAllServes(let p): refuse { $0.peer == p }
-        case .dial(let p, let endpoint):
+        case .dial(let p, let endpoint), .dialByUTP(let p, let endpoint):
             world.tell(node, "dials \(endpoint)")
             world.dial(from: node, p, endpoint)
         case .close(let p, let reason):

@@ -74,7 +74,7 @@ package struct PeerDetails: IPCStruct, Equatable {
     package var peerID: SHA1Digest
     package var client: String  // escaped text: printable ASCII
     package var source: UInt8  // PeerSource
-    package var flags: UInt32  // bit 0 we are interested, 1 we choke, 2 it is interested, 3 it chokes us, 4 snubbed, 5 incoming, 6 seed, 7 optimistic, 8 upload-only, 9 RC4, 10 encrypted handshake and plain stream
+    package var flags: UInt32  // bit 0 we are interested, 1 we choke, 2 it is interested, 3 it chokes us, 4 snubbed, 5 incoming, 6 seed, 7 optimistic, 8 upload-only, 9 RC4, 10 encrypted handshake and plain stream, 11 over uTP
     package var downRate: UInt64
     package var upRate: UInt64
     package var downloaded: UInt64

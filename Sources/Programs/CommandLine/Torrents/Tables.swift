@@ -172,7 +172,7 @@ struct PeersList: DaemonCommand {
         var out = ""
         if flags.contains("interested") { out += flags.contains("peer_choking") ? "d" : "D" }
         if flags.contains("peer_interested") { out += flags.contains("choking") ? "u" : "U" }
-        let letters = [("optimistic", "O"), ("snubbed", "S"), ("incoming", "I"), ("seed", "s"), ("rc4", "E"), ("encrypted_handshake", "e")]
+        let letters = [("optimistic", "O"), ("snubbed", "S"), ("incoming", "I"), ("seed", "s"), ("rc4", "E"), ("encrypted_handshake", "e"), ("utp", "P")]
         for (flag, letter) in letters where flags.contains(flag) { out += letter }
         return out
     }

@@ -17,6 +17,49 @@
 /// socket 0. `fd`: any socket of the group. Needs others in 1 ... 255.
 int cl_steer_datagrams(int fd, uint8_t first, unsigned others);
 
+// MARK: - Datagrams in batches
+
+/// Sixteen bytes in network order, IPv4 in mapped form, and a port in host order.
+struct cl_address {
+    uint8_t bytes[16];
+    uint16_t port;
+};
+
+/// Buffers of `buffer` bytes both ways (as far as allowed), fragmentation allowed (no DF), and UDP_GRO: 1 when the kernel has it.
+int cl_datagram_socket_prepare(int fd, _Bool ipv6, int buffer);
+/// Whether what is sent from now on carries DF, whatever the kernel thinks of the path.
+void cl_datagram_dont_fragment(int fd, _Bool ipv6, _Bool on);
+
+/// `count` receive buffers of `size` bytes each (a multiple of 4096). NULL: no memory.
+struct cl_arrivals;
+struct cl_arrivals *cl_arrivals_open(unsigned count, unsigned size);
+void cl_arrivals_close(struct cl_arrivals *);
+/// One recvmmsg that does not wait: how many messages came, or -errno.
+int cl_arrivals_receive(struct cl_arrivals *, int fd);
+struct cl_arrival {
+    uint8_t *bytes;
+    uint32_t length;
+    /// The kernel may have joined datagrams of one sender: each is so long, the last may be shorter.
+    uint32_t segment;
+    struct cl_address from;
+};
+void cl_arrivals_at(struct cl_arrivals *, unsigned i, struct cl_arrival *out);
+
+/// Up to 32 messages of 1,024 stretches of memory in all, sent by one sendmmsg. The memory must live until then.
+struct cl_departures;
+struct cl_departures *cl_departures_open(void);
+void cl_departures_close(struct cl_departures *);
+void cl_departures_clear(struct cl_departures *);
+unsigned cl_departures_count(const struct cl_departures *);
+/// Stretches that still fit; 0 when no further message does.
+unsigned cl_departures_room(const struct cl_departures *);
+void cl_departures_begin(struct cl_departures *, _Bool ipv6, const struct cl_address *to);
+void cl_departures_add(struct cl_departures *, const void *p, size_t n);
+/// The last message is cut into datagrams of `size` bytes by the kernel (UDP_SEGMENT).
+void cl_departures_segment(struct cl_departures *, uint16_t size);
+/// Sends the messages from `from` on without waiting: how many were taken, or -errno when the first was not.
+int cl_departures_send(struct cl_departures *, int fd, unsigned from);
+
 // MARK: - io_uring
 
 /// One completion, copied out of the completion queue.
