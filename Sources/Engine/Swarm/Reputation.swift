@@ -159,10 +159,8 @@ extension CloseReason {
         case .uselessBlocks: .uselessBlocks
         case .invalidRequests: .invalidRequests
         case .handshakeTimeout: .slowHandshake
-        case .messageFlood, .corruptPiece, .badMetadata, .badHashes, .banned, .unknownTorrent, .selfConnection, .duplicate, .connectTimeout, .inactive,
-            .stalled, .bothSeeds, .tooManyPeers, .torrentPaused, .torrentRemoved,
-            .encryptionRefused, .filtered:
-            nil
+        // Scored where it happened, or nobody's fault.
+        default: nil
         }
     }
 }
