@@ -125,6 +125,7 @@ dist: release
 	@version=$$(.build/release/ccbt --version); name=ccbt-$$version; \
 	rm -rf dist/$$name; mkdir -p dist/$$name/bin; \
 	for p in $(PROGRAMS); do install -m 755 .build/release/$$p dist/$$name/bin/; strip dist/$$name/bin/$$p; done; \
+	mkdir -p dist/$$name/share/ccbt; cp -r Sources/Workers/APIWorker/Web dist/$$name/share/ccbt/web; \
 	cp -r deploy dist/$$name/; cp README.md LICENSE dist/$$name/; \
 	tar -C dist -czf dist/$$name.tar.gz $$name; \
 	echo "dist/$$name.tar.gz"

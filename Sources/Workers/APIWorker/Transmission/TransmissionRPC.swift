@@ -67,7 +67,7 @@ struct TransmissionRPC: Sendable {
         case "torrent-reannounce": return try await each(a, ControlMethods.Announce.self) { HashParameters(hash: $0) }
         case "torrent-remove":
             let withData = a["delete-local-data"] as? Bool ?? false
-            return try await each(a, ControlMethods.Remove.self, emptyMeansAll: false) { RemoveParameters(hash: $0, withData: withData) }
+            return try await each(a, ControlMethods.Remove.self) { RemoveParameters(hash: $0, withData: withData) }
         case "torrent-set-location": return try await setLocation(a)
         case "session-get": return sessionGet(a)
         case "session-set": return try await sessionSet(a)
@@ -94,8 +94,7 @@ struct TransmissionRPC: Sendable {
         return mirror.read { state in words.compactMap { $0.number.flatMap { state.entry(id: $0) } ?? $0.hash.flatMap { state.entry($0) } } }
     }
 
-    private func each<M: ControlMethod>(_ a: [String: Any], _ method: M.Type, emptyMeansAll: Bool = true, _ parameters: (String) -> M.Parameters) async throws -> [String: Any] {
-        if !emptyMeansAll, a["ids"] == nil { throw Refusal(.badRequest, "ids are missing") }
+    private func each<M: ControlMethod>(_ a: [String: Any], _ method: M.Type, _ parameters: (String) -> M.Parameters) async throws -> [String: Any] {
         for entry in selected(a["ids"]) {
             do throws(ControlError) { _ = try await gateway.call(method, parameters(entry.hash)) } catch { if error.code != .notFound { throw error } }
         }
