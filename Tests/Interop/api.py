@@ -414,6 +414,10 @@ class Api:
         assert check is None or check.returncode == 0, check.stdout + check.stderr
         same(own('DELETE', '/keys/reader').status, 204)
         same(guest.request('GET', '/api/v1/status', headers=bearer).status, 401, 'an ended key')
+        same(own('PATCH', '/settings', {'queue.max_active_downloading': 4}).status, 204)
+        same(next(o['value'] for o in own('GET', '/settings').json()['options'] if o['key'] == 'queue.max_active_downloading'), '4')
+        same(own('PATCH', '/settings', {'queue.max_active_downloading': None}).status, 204)
+        same(own('PATCH', '/settings', {'no.such': '1'}).status, 400)
         names = {w['name'] for w in own('GET', '/workers').json()['workers']}
         assert {'session:0', 'peer:0', 'disk:0', 'api:0'} <= names, names
         before = self.daemon.workers()['discovery:0']['pid']

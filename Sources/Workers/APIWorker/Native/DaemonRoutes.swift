@@ -56,6 +56,17 @@ extension NativeAPI {
             _ = try await api.gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: v["key"] ?? "", value: text))
             return Reply(.noContent, type: "application/json", [])
         },
+        Route(
+            method: .patch, path: "/settings", summary: "Sets several options, one after another; the first that is refused ends it", scope: .admin,
+            body: [("section.key", "string", "for each option its value, or null: back to what the configuration says")]
+        ) { api, exchange, _ in
+            for (key, value) in try object(exchange).sorted(by: { $0.key < $1.key }) {
+                let text = value as? String ?? (value as? NSNumber).map { word($0) }
+                guard text != nil || value is NSNull else { throw Refusal(.badRequest, "\(key): a text, a number, a truth value or null") }
+                _ = try await api.gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: key, value: text))
+            }
+            return Reply(.noContent, type: "application/json", [])
+        },
         Route(method: .get, path: "/limits", summary: "Rate limits in force", scope: .read) { api, _, _ in
             try await encoded(api.gateway.call(ControlMethods.ShowLimits.self, Empty()))
         },
