@@ -102,6 +102,16 @@ package struct ApiTorrentFlags: OptionSet, Sendable, Hashable {
     package static let diskKnown = ApiTorrentFlags(rawValue: 1 << 7)
 }
 
+/// Bits of ``ApiTorrent/options``.
+package struct ApiTorrentOptions: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let autoManaged = ApiTorrentOptions(rawValue: 1 << 0)
+    package static let forceStart = ApiTorrentOptions(rawValue: 1 << 1)
+    package static let superSeeding = ApiTorrentOptions(rawValue: 1 << 2)
+    package static let firstLastFirst = ApiTorrentOptions(rawValue: 1 << 3)
+}
+
 package enum ListenerKind: UInt8, Sendable, Hashable {
     case peerTCP = 1, controlSocket = 2
     /// A datagram socket of the public port, one for each shard: everything that is not bencode (uTP, BEP 29).

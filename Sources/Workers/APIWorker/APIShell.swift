@@ -77,6 +77,9 @@ package final class APIShell: WorkerShell {
                 let kept = told ?? []
                 told = nil
                 mirror.write { $0.replayed(kept, startedAt: m.startedAt) }
+            case .apiLists:
+                let m: ApiLists = try frame.decode()
+                mirror.write { $0.put(m) }
             case .apiGlobals:
                 let m: ApiGlobals = try frame.decode()
                 mirror.write { $0.globals = m }

@@ -34,6 +34,7 @@ struct APIFeed {
     var sentGlobals = 0
     var sentOptions = 0
     var areWorkersDue = true
+    var areListsDue = true
     /// Requests of which the last part has not come, by correlation.
     var partial: [UInt64: [UInt8]] = [:]
     var partialBytes = 0
@@ -41,17 +42,6 @@ struct APIFeed {
     init(edge: Edge) { self.edge = edge }
 
     mutating func touch(_ id: TorrentID) { touched.insert(id.rawValue) }
-
-    mutating func note(_ event: CatalogEvent) {
-        switch event {
-        case .peers(_, _, let reports): for report in reports { touched.insert(report.torrent.rawValue) }
-        case .disk(let id, _), .tracker(let id, _), .peerFault(let id, _), .unusable(let id, _), .diskMoved(let id, _, _): touch(id)
-        case .durable, .undurable, .morePeersWanted, .peersFound, .diskRemoved: break
-        // What a command changed is known when it is answered.
-        case .command, .committed: break
-        case .commitFailed, .linkOpened, .linkClosed, .limits, .draining: sweep = true
-        }
-    }
 }
 
 /// The state edge to the API worker.
@@ -95,7 +85,11 @@ extension SessionShell {
     func replyToAPI(_ to: Asker, _ line: [UInt8]) {
         guard let edge = api?.edge, to.client == .api(edge) else { return }
         // First the rows that the request changed, so that a client that has its answer also sees what it did.
-        if api!.isReplayed, !api!.touched.isEmpty { tellRows(edge, loop.now) }
+        takeChanges()
+        if api!.isReplayed {
+            tellLists(edge)
+            if !api!.touched.isEmpty { tellRows(edge, loop.now) }
+        }
         // A frame holds 1 MiB; what is left of it is for the header and the fixed part.
         let size = 1_000_000
         var at = 0
@@ -118,6 +112,7 @@ extension SessionShell {
         tellRows(edge, now)
         api!.nextTick = now + APIFeed.interval
         tellGlobals(edge)
+        tellLists(edge)
         if api!.areWorkersDue {
             api!.areWorkersDue = false
             kit.send(ApiWorkers(workers: apiWorkers()), to: edge)
@@ -143,10 +138,11 @@ extension SessionShell {
             for id in touched { if let row = core.row(TorrentID(rawValue: id)), row.record.removal == .none { tell(row) } }
         }
     }
-    private var isAPIDue: Bool { api!.sweep || !api!.touched.isEmpty || api!.areWorkersDue }
+    private var isAPIDue: Bool { api!.areListsDue || api!.sweep || !api!.touched.isEmpty || api!.areWorkersDue }
 
     private func replayToAPI(_ edge: Edge, _ now: Instant) -> Instant {
         tellGlobals(edge)
+        tellLists(edge)
         var full = false
         // In the order of ids, so that what is added meanwhile comes behind the cursor.
         core.forEach { row in
@@ -168,40 +164,38 @@ extension SessionShell {
     }
 
     private func tellAPI(_ row: CatalogRow, _ edge: Edge) {
-        let id = row.record.id.rawValue, signature = Self.signature(row)
+        let id = row.record.id.rawValue, told = apiRow(row), signature = Self.signature(told)
         guard api!.sent[id] != signature else { return }
         api!.sent[id] = signature
-        kit.send(Self.apiRow(row), to: edge)
+        kit.send(told, to: edge)
     }
 
-    /// Of everything that ``apiRow(_:)`` sends.
-    private static func signature(_ row: CatalogRow) -> Int {
+    /// Of everything that ``apiRow(_:)`` sends but times that only pass.
+    private static func signature(_ row: ApiTorrent) -> Int {
         var hasher = Hasher()
-        let record = row.record, facts = record.facts
-        hasher.combine(row.phase)
-        hasher.combine(row.disk)
-        hasher.combine(row.isDiskKnown)
-        hasher.combine(row.isHeld)
-        hasher.combine(row.downRate)
-        hasher.combine(row.upRate)
-        hasher.combine(row.peers)
-        hasher.combine(row.seeds)
-        hasher.combine(record.counters)
-        hasher.combine(record.isPaused)
-        hasher.combine(record.isSequential)
-        hasher.combine(record.completedAt)
-        hasher.combine(record.savePath)
-        hasher.combine(record.movingTo)
-        hasher.combine(record.limits)
-        hasher.combine(facts.metadataLength)
-        hasher.combine(facts.name)
-        hasher.combine(facts.trackers)
-        hasher.combine(row.error)
-        hasher.combine(row.trackers)
+        for n in [row.downRate, row.upRate, row.bytesHave, row.downloaded, row.downloadedAgain, row.uploaded, row.completedAt, row.lastActivity, row.seenComplete] {
+            hasher.combine(n)
+        }
+        for n in [row.flags, UInt32(row.phase), UInt32(row.diskState), row.piecesHave, row.piecesChecked, row.peers, row.seeds, row.options, row.queuePosition, row.pieceCount] {
+            hasher.combine(n)
+        }
+        for n in [
+            row.downLimit, row.upLimit, row.ratioLimit, row.seedingTimeLimit, row.inactiveTimeLimit, row.maxRatio, row.maxSeedingTime, row.maxInactiveTime, row.availability,
+        ] { hasher.combine(n) }
+        for text in [row.name, row.rootName, row.savePath, row.movingTo, row.error, row.category, row.tags, row.comment, row.contentPath, row.finalPath] { hasher.combine(text) }
+        for t in row.trackers {
+            hasher.combine(t.url)
+            hasher.combine(t.message)
+            hasher.combine(t.state)
+            hasher.combine(t.seeds)
+            hasher.combine(t.leechers)
+            hasher.combine(t.nextAnnounce)
+        }
         return hasher.finalize()
     }
 
-    private static func apiRow(_ row: CatalogRow) -> ApiTorrent {
+    private func apiRow(_ row: CatalogRow) -> ApiTorrent {
+        let s = summary(row)
         let record = row.record, facts = record.facts, total = record.counters.total
         var flags: ApiTorrentFlags = []
         if facts.hasMetadata { flags.insert(.hasMetadata) }
@@ -212,6 +206,13 @@ extension SessionShell {
         if row.isHeld { flags.insert(.held) }
         if facts.hasV1 { flags.insert(.hasV1) }
         if row.isDiskKnown { flags.insert(.diskKnown) }
+        var options: ApiTorrentOptions = []
+        if s.autoManaged { options.insert(.autoManaged) }
+        if s.forceStart { options.insert(.forceStart) }
+        if s.superSeeding { options.insert(.superSeeding) }
+        if s.firstLastFirst { options.insert(.firstLastFirst) }
+        // -1 and -2 stay what they are.
+        func thousandths(_ d: Double) -> Int64 { d < 0 ? Int64(d) : Int64((d * 1000).rounded()) }
         var trackers: [ApiTracker] = []
         for (tier, urls) in facts.trackers.enumerated() {
             for url in urls {
@@ -228,11 +229,25 @@ extension SessionShell {
             pieceCount: facts.pieceCount, fileCount: facts.fileCount, piecesHave: row.disk.piecesHave, piecesChecked: row.disk.piecesChecked,
             bytesHave: facts.hasMetadata ? min(row.disk.bytesHave, facts.totalLength) : 0, downRate: row.downRate, upRate: row.upRate, peers: row.peers,
             seeds: row.seeds, downloaded: total.downloaded, downloadedAgain: total.downloadedAgain, uploaded: total.uploaded, addedAt: record.addedAt,
-            completedAt: record.completedAt, name: facts.name, rootName: facts.rootName, savePath: record.savePath, movingTo: record.movingTo,
-            error: row.error, trackers: trackers, downLimit: record.limits.down ?? -1, upLimit: record.limits.up ?? -1)
+            completedAt: record.completedAt, name: s.name, rootName: facts.rootName, savePath: record.savePath, movingTo: record.movingTo,
+            error: row.error, trackers: trackers, downLimit: record.limits.down ?? -1, upLimit: record.limits.up ?? -1,
+            options: options.rawValue, category: s.category, tags: s.tags.joined(separator: ", "), comment: s.comment, contentPath: s.contentPath, finalPath: s.finalPath ?? "",
+            queuePosition: UInt32(clamping: s.queuePosition), ratioLimit: thousandths(s.ratioLimit), seedingTimeLimit: s.seedingTimeLimit,
+            inactiveTimeLimit: s.inactiveSeedingTimeLimit, maxRatio: thousandths(s.maxRatio), maxSeedingTime: s.maxSeedingTime, maxInactiveTime: s.maxInactiveSeedingTime,
+            lastActivity: s.lastActivity ?? 0, seenComplete: s.seenComplete ?? 0, timeActive: s.timeActive, seedingTime: s.seedingTime,
+            availability: Int64((s.availability * 1000).rounded()), downloadedSession: s.downloadedSession, uploadedSession: s.uploadedSession)
     }
 
     // MARK: the rest
+
+    private func tellLists(_ edge: Edge) {
+        guard api!.areListsDue else { return }
+        api!.areListsDue = false
+        kit.send(
+            ApiLists(
+                categories: core.categories.sorted { $0.key < $1.key }.map { ApiCategory(name: $0.key, savePath: $0.value) }, tags: core.tags.sorted().joined(separator: ",")),
+            to: edge)
+    }
 
     private func tellGlobals(_ edge: Edge) {
         let disks = diskStats.sorted { $0.key < $1.key }.map(\.value)

@@ -232,7 +232,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickAPI(now), tickWatchers(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
+        next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
         server.flush()
         return min(next, core.nextCommit)
@@ -301,7 +301,6 @@ package final class SessionShell: WorkerShell {
     }
 
     func feed(_ event: CatalogEvent) {
-        api?.note(event)
         core.handle(event, now: loop.now, into: &effects)
     }
 

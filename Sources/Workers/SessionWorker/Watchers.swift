@@ -43,9 +43,16 @@ extension SessionShell {
                 nextTick: loop.now))
     }
 
-    func tickWatchers(_ now: Instant) -> Instant {
+    /// Tells the followers of the table what has changed.
+    func takeChanges() {
         let changed = core.takeChanged()
-        if !changed.isEmpty { for i in watchers.indices where watchers[i].changes != nil { for id in changed { watchers[i].changes!.due.insert(id.rawValue) } } }
+        guard !changed.isEmpty else { return }
+        for i in watchers.indices where watchers[i].changes != nil { for id in changed { watchers[i].changes!.due.insert(id.rawValue) } }
+        for id in changed { api?.touch(id) }
+    }
+
+    func tickWatchers(_ now: Instant) -> Instant {
+        takeChanges()
         var next = Instant.never
         for i in watchers.indices {
             if now >= watchers[i].nextTick {
@@ -96,6 +103,7 @@ extension SessionShell {
 
     /// A list of that name is worth reading again.
     func listChanged(_ name: String) {
+        if name == "categories" || name == "tags" { api?.areListsDue = true }
         for watcher in watchers where watcher.changes != nil {
             guard let client = server.find(watcher.client) else { continue }
             server.write(client, Array("{\"id\":\(watcher.id),\"event\":\"\(name)\"}\n".utf8))

@@ -13,7 +13,7 @@ extension SimWorld {
                 case .peer: world.mark(.peerDeath)
                 case .disk: world.mark(.diskDeath)
                 case .discovery: world.mark(.discoveryDeath)
-                case .supervisor: break
+                case .supervisor, .api: break
                 }
                 world.kill(n, WorkerName(role))
             }

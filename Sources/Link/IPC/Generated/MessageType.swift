@@ -106,6 +106,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case apiGlobals = 0x067b
     case apiWorkers = 0x067c
     case apiOptions = 0x067d
+    case apiLists = 0x0680
     case apiRequest = 0x067e
     case apiAnswer = 0x067f
 }

@@ -134,7 +134,7 @@ package struct ApiOption: IPCStruct, Equatable {
 /// One row, whole: at the replay, and when something of it has changed, at most each half second.
 package struct ApiTorrent: IPCMessage, Equatable {
     package static var type: MessageType { .apiTorrent }
-    package static var fixedSize: Int { 226 }
+    package static var fixedSize: Int { 378 }
     package var torrent: UInt32  // never used twice over the life of the catalogue
     package var infoHash: SHA1Digest  // v1, or v2 truncated where there is no v1
     package var infoHashV2: SHA256Digest  // zero if none
@@ -165,7 +165,27 @@ package struct ApiTorrent: IPCMessage, Equatable {
     package var trackers: [ApiTracker]  // by tier
     package var downLimit: Int64  // bytes per second; 0: none; below 0: as the settings say
     package var upLimit: Int64
-    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64) {
+    package var options: UInt32  // ApiTorrentOptions
+    package var category: String  // empty: none
+    package var tags: String  // joined by comma and space
+    package var comment: String
+    package var contentPath: String  // the one file or folder; the save folder where there are several; empty while unknown
+    package var finalPath: String  // where the data goes when it is complete; empty: it is there
+    package var queuePosition: UInt32  // from 1; 0: not in the queue
+    package var ratioLimit: Int64  // thousandths; -1 none, -2 as the settings say
+    package var seedingTimeLimit: Int64  // minutes, likewise
+    package var inactiveTimeLimit: Int64  // minutes, likewise
+    package var maxRatio: Int64  // the limit in force, thousandths; -1 none
+    package var maxSeedingTime: Int64
+    package var maxInactiveTime: Int64
+    package var lastActivity: UInt64  // seconds since 1970; 0 unknown
+    package var seenComplete: UInt64
+    package var timeActive: UInt64  // seconds over its life, at the time of sending
+    package var seedingTime: UInt64
+    package var availability: Int64  // copies among the connected peers, thousandths; -1000 unknown
+    package var downloadedSession: UInt64  // payload bytes since the session worker started
+    package var uploadedSession: UInt64
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64, options: UInt32, category: String = "", tags: String = "", comment: String = "", contentPath: String = "", finalPath: String = "", queuePosition: UInt32, ratioLimit: Int64, seedingTimeLimit: Int64, inactiveTimeLimit: Int64, maxRatio: Int64, maxSeedingTime: Int64, maxInactiveTime: Int64, lastActivity: UInt64, seenComplete: UInt64, timeActive: UInt64, seedingTime: UInt64, availability: Int64, downloadedSession: UInt64, uploadedSession: UInt64) {
         self.torrent = torrent
         self.infoHash = infoHash
         self.infoHashV2 = infoHashV2
@@ -196,6 +216,26 @@ package struct ApiTorrent: IPCMessage, Equatable {
         self.trackers = trackers
         self.downLimit = downLimit
         self.upLimit = upLimit
+        self.options = options
+        self.category = category
+        self.tags = tags
+        self.comment = comment
+        self.contentPath = contentPath
+        self.finalPath = finalPath
+        self.queuePosition = queuePosition
+        self.ratioLimit = ratioLimit
+        self.seedingTimeLimit = seedingTimeLimit
+        self.inactiveTimeLimit = inactiveTimeLimit
+        self.maxRatio = maxRatio
+        self.maxSeedingTime = maxSeedingTime
+        self.maxInactiveTime = maxInactiveTime
+        self.lastActivity = lastActivity
+        self.seenComplete = seenComplete
+        self.timeActive = timeActive
+        self.seedingTime = seedingTime
+        self.availability = availability
+        self.downloadedSession = downloadedSession
+        self.uploadedSession = uploadedSession
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -228,6 +268,26 @@ package struct ApiTorrent: IPCMessage, Equatable {
         tail.reserve(&w, count: trackers.count)
         w.i64(downLimit)
         w.i64(upLimit)
+        w.u32(options)
+        tail.reserve(&w, count: category.utf8.count)
+        tail.reserve(&w, count: tags.utf8.count)
+        tail.reserve(&w, count: comment.utf8.count)
+        tail.reserve(&w, count: contentPath.utf8.count)
+        tail.reserve(&w, count: finalPath.utf8.count)
+        w.u32(queuePosition)
+        w.i64(ratioLimit)
+        w.i64(seedingTimeLimit)
+        w.i64(inactiveTimeLimit)
+        w.i64(maxRatio)
+        w.i64(maxSeedingTime)
+        w.i64(maxInactiveTime)
+        w.u64(lastActivity)
+        w.u64(seenComplete)
+        w.u64(timeActive)
+        w.u64(seedingTime)
+        w.i64(availability)
+        w.u64(downloadedSession)
+        w.u64(uploadedSession)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, name)
@@ -236,6 +296,11 @@ package struct ApiTorrent: IPCMessage, Equatable {
         tail.string(&w, movingTo)
         tail.string(&w, error)
         tail.structs(&w, trackers)
+        tail.string(&w, category)
+        tail.string(&w, tags)
+        tail.string(&w, comment)
+        tail.string(&w, contentPath)
+        tail.string(&w, finalPath)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -268,6 +333,26 @@ package struct ApiTorrent: IPCMessage, Equatable {
         trackers = try r.structs()
         downLimit = try r.i64()
         upLimit = try r.i64()
+        options = try r.u32()
+        category = try r.string()
+        tags = try r.string()
+        comment = try r.string()
+        contentPath = try r.string()
+        finalPath = try r.string()
+        queuePosition = try r.u32()
+        ratioLimit = try r.i64()
+        seedingTimeLimit = try r.i64()
+        inactiveTimeLimit = try r.i64()
+        maxRatio = try r.i64()
+        maxSeedingTime = try r.i64()
+        maxInactiveTime = try r.i64()
+        lastActivity = try r.u64()
+        seenComplete = try r.u64()
+        timeActive = try r.u64()
+        seedingTime = try r.u64()
+        availability = try r.i64()
+        downloadedSession = try r.u64()
+        uploadedSession = try r.u64()
     }
 }
 
@@ -380,6 +465,52 @@ package struct ApiOptions: IPCMessage, Equatable {
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         options = try r.structs()
+    }
+}
+
+package struct ApiCategory: IPCStruct, Equatable {
+    package static var fixedSize: Int { 16 }
+    package var name: String
+    package var savePath: String  // empty: a folder of its name in disk.download_dir
+    package init(name: String = "", savePath: String = "") {
+        self.name = name
+        self.savePath = savePath
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: name.utf8.count)
+        tail.reserve(&w, count: savePath.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, name)
+        tail.string(&w, savePath)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        name = try r.string()
+        savePath = try r.string()
+    }
+}
+
+/// At the replay and whenever one of them has changed: both, whole.
+package struct ApiLists: IPCMessage, Equatable {
+    package static var type: MessageType { .apiLists }
+    package static var fixedSize: Int { 16 }
+    package var categories: [ApiCategory]
+    package var tags: String  // by name, joined by comma
+    package init(categories: [ApiCategory] = [], tags: String = "") {
+        self.categories = categories
+        self.tags = tags
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: categories.count)
+        tail.reserve(&w, count: tags.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, categories)
+        tail.string(&w, tags)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        categories = try r.structs()
+        tags = try r.string()
     }
 }
 

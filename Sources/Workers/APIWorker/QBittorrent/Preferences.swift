@@ -4,7 +4,13 @@ import Foundation
 /// daemon does, in that key's terms.
 package enum Preferences {
     /// A key, its option, and how one is the other.
-    enum Kind: Sendable { case flag, integer, text, kib, list(String) }
+    enum Kind: Sendable {
+        case flag, integer, text, kib, list(String)
+        /// A number, -1 for none, with a switch beside it: `<key>_enabled`.
+        case limit
+        /// One of our words: theirs by its place, or as it is written here with the capitals of theirs.
+        case word([String], numbered: Bool)
+    }
     static let mapped: [(key: String, option: String, kind: Kind)] = [
         ("save_path", "disk.download_dir", .text), ("listen_port", "network.listen_port", .integer), ("max_connec", "network.max_global_peers", .integer),
         ("max_connec_per_torrent", "network.max_peers_per_torrent", .integer), ("max_uploads_per_torrent", "network.max_upload_slots", .integer),
@@ -19,16 +25,21 @@ package enum Preferences {
         ("web_ui_csrf_protection_enabled", "api.csrf_check", .flag), ("web_ui_reverse_proxies_list", "api.trusted_proxies", .list(";")),
         ("web_ui_https_cert_path", "api.tls_certificate", .text), ("web_ui_https_key_path", "api.tls_key", .text),
         ("alternative_webui_path", "api.alternative_ui", .text), ("hashing_threads", "disk.hash_workers", .integer),
-        ("disk_cache", "disk.cache_size_mb", .integer),
+        ("disk_cache", "disk.cache_size_mb", .integer), ("add_stopped_enabled", "add.paused", .flag), ("add_to_top_of_queue", "add.top_of_queue", .flag),
+        ("auto_tmm_enabled", "add.auto_managed", .flag), ("rss_processing_enabled", "rss.enable", .flag), ("rss_auto_downloading_enabled", "rss.auto_download", .flag),
+        ("rss_max_articles_per_feed", "rss.max_articles", .integer), ("max_ratio", "seeding.max_ratio", .limit), ("max_seeding_time", "seeding.max_minutes", .limit),
+        ("max_inactive_seeding_time", "seeding.max_inactive_minutes", .limit), ("max_ratio_act", "seeding.limit_action", .word(["stop", "remove", "super_seed", "remove_with_data"], numbered: true)),
+        ("torrent_stop_condition", "add.stop_condition", .word(["None", "MetadataReceived", "FilesChecked"], numbered: false)),
+        ("torrent_content_layout", "add.content_layout", .word(["Original", "Subfolder", "NoSubfolder"], numbered: false)),
     ]
 
     /// What does not hang on an option.
     private static let fixed: [(String, FieldValue)] = [
-        ("add_stopped_enabled", .flag(false)), ("add_to_top_of_queue", .flag(false)), ("add_trackers", .text("")), ("add_trackers_enabled", .flag(false)),
+        ("add_trackers", .text("")), ("add_trackers_enabled", .flag(false)),
         ("add_trackers_from_url_enabled", .flag(false)), ("add_trackers_url", .text("")), ("add_trackers_url_list", .text("")),
         ("announce_ip", .text("")), ("announce_port", .integer(0)), ("announce_to_all_tiers", .flag(true)),
         ("announce_to_all_trackers", .flag(false)), ("anonymous_mode", .flag(false)), ("app_instance_name", .text("")), ("async_io_threads", .integer(1)),
-        ("auto_delete_mode", .integer(0)), ("auto_tmm_enabled", .flag(false)), ("autorun_enabled", .flag(false)),
+        ("auto_delete_mode", .integer(0)), ("autorun_enabled", .flag(false)),
         ("autorun_on_torrent_added_enabled", .flag(false)), ("autorun_on_torrent_added_program", .text("")), ("autorun_program", .text("")),
         ("bdecode_depth_limit", .integer(100)), ("bdecode_token_limit", .integer(10_000_000)), ("bittorrent_protocol", .integer(1)),
         ("block_peers_on_privileged_ports", .flag(false)), ("category_changed_tmm_enabled", .flag(false)), ("checking_memory_use", .integer(32)),
@@ -50,9 +61,9 @@ package enum Preferences {
         ("mail_notification_email", .text("")), ("mail_notification_enabled", .flag(false)), ("mail_notification_password", .text("")),
         ("mail_notification_sender", .text("")), ("mail_notification_smtp", .text("")), ("mail_notification_ssl_enabled", .flag(false)),
         ("mail_notification_username", .text("")), ("mark_of_the_web", .flag(false)), ("max_active_checking_torrents", .integer(1)),
-        ("max_concurrent_http_announces", .integer(128)), ("max_inactive_seeding_time", .integer(-1)), ("max_inactive_seeding_time_enabled", .flag(false)),
-        ("max_ratio", .integer(-1)), ("max_ratio_act", .integer(0)), ("max_ratio_enabled", .flag(false)), ("max_seeding_time", .integer(-1)),
-        ("max_seeding_time_enabled", .flag(false)), ("max_uploads", .integer(-1)), ("memory_working_set_limit", .integer(512)), ("merge_trackers", .flag(false)),
+        ("max_concurrent_http_announces", .integer(128)),
+
+        ("max_uploads", .integer(-1)), ("memory_working_set_limit", .integer(512)), ("merge_trackers", .flag(false)),
         ("outgoing_ports_max", .integer(0)), ("outgoing_ports_min", .integer(0)), ("peer_tos", .integer(4)), ("peer_turnover", .integer(4)),
         ("peer_turnover_cutoff", .integer(90)), ("peer_turnover_interval", .integer(300)), ("performance_warning", .flag(false)), ("preallocate_all", .flag(false)),
         ("proxy_auth_enabled", .flag(false)), ("proxy_bittorrent", .flag(false)), ("proxy_hostname_lookup", .flag(false)), ("proxy_ip", .text("")),
@@ -60,8 +71,8 @@ package enum Preferences {
         ("proxy_rss", .flag(false)), ("proxy_type", .text("None")), ("proxy_username", .text("")), ("python_executable_path", .text("")), ("random_port", .flag(false)),
         ("reannounce_when_address_changed", .flag(false)), ("recheck_completed_torrents", .flag(false)), ("refresh_interval", .integer(1500)),
         ("request_queue_size", .integer(500)), ("resolve_peer_countries", .flag(false)), ("resume_data_storage_type", .text("SQLite")),
-        ("rss_auto_downloading_enabled", .flag(false)), ("rss_download_repack_proper_episodes", .flag(true)), ("rss_fetch_delay", .integer(2)),
-        ("rss_max_articles_per_feed", .integer(50)), ("rss_processing_enabled", .flag(false)), ("rss_refresh_interval", .integer(30)),
+        ("rss_download_repack_proper_episodes", .flag(true)), ("rss_fetch_delay", .integer(2)),
+
         ("rss_smart_episode_filters", .text("")), ("save_path_changed_tmm_enabled", .flag(false)), ("save_resume_data_interval", .integer(1)),
         ("save_statistics_interval", .integer(15)), ("schedule_from_hour", .integer(8)), ("schedule_from_min", .integer(0)), ("schedule_to_hour", .integer(20)),
         ("schedule_to_min", .integer(0)), ("scheduler_days", .integer(0)), ("scheduler_enabled", .flag(false)), ("send_buffer_low_watermark", .integer(10)),
@@ -69,8 +80,8 @@ package enum Preferences {
         ("slow_torrent_inactive_timer", .integer(60)), ("slow_torrent_ul_rate_threshold", .integer(2)), ("socket_backlog_size", .integer(128)),
         ("socket_receive_buffer_size", .integer(0)), ("socket_send_buffer_size", .integer(0)), ("ssl_enabled", .flag(false)), ("ssl_listen_port", .integer(0)),
         ("ssrf_mitigation", .flag(true)), ("status_bar_external_ip", .flag(false)), ("stop_tracker_timeout", .integer(5)), ("temp_path", .text("")),
-        ("temp_path_enabled", .flag(false)), ("torrent_changed_tmm_enabled", .flag(true)), ("torrent_content_layout", .text("Original")),
-        ("torrent_content_remove_option", .text("Delete")), ("torrent_file_size_limit", .integer(33_554_432)), ("torrent_stop_condition", .text("None")),
+        ("temp_path_enabled", .flag(false)), ("torrent_changed_tmm_enabled", .flag(true)),
+        ("torrent_content_remove_option", .text("Delete")), ("torrent_file_size_limit", .integer(33_554_432)),
         ("upload_choking_algorithm", .integer(1)), ("upload_slots_behavior", .integer(0)), ("upnp", .flag(false)), ("upnp_lease_duration", .integer(0)),
         ("use_category_paths_in_manual_mode", .flag(false)), ("use_subcategories", .flag(true)), ("use_unwanted_folder", .flag(false)),
         ("utp_tcp_mixed_mode", .integer(0)), ("validate_https_tracker_certificate", .flag(true)), ("web_ui_clickjacking_protection_enabled", .flag(true)),
@@ -83,7 +94,9 @@ package enum Preferences {
         for (key, option, kind) in mapped {
             let text = options[option] ?? ""
             out.append((key, value(text, kind)))
+            if case .limit = kind { out.append((key + "_enabled", .flag((Double(text) ?? -1) >= 0))) }
         }
+        out.append(("rss_refresh_interval", .integer(Int64((Double(options["rss.refresh_interval"] ?? "") ?? 1800) / 60))))
         // Derived ones.
         let listen = (options["api.listen"] ?? "").split(separator: ",").first.map(String.init) ?? "", cut = listen.lastIndex(of: ":")
         out.append(("web_ui_address", .text(cut.map { String(listen[..<$0]) } ?? "")))
@@ -104,16 +117,37 @@ package enum Preferences {
         case .integer: .integer(Int64(text) ?? Int64(Double(text) ?? 0))
         case .text: .text(text)
         case .kib: .integer((Int64(text) ?? 0) * 1024)
+        case .limit: text.contains(".") ? .number(Double(text) ?? -1) : .integer(Int64(text) ?? -1)
+        case .word(let words, let numbered):
+            numbered ? .integer(Int64(words.firstIndex { snake($0) == text } ?? 0)) : .text(words.first { snake($0) == text } ?? words[0])
         case .list(let separator): .text(text.split(separator: ",").joined(separator: separator))
         }
     }
 
+    /// "MetadataReceived" is "metadata_received".
+    private static func snake(_ word: String) -> String {
+        var out = ""
+        for c in word {
+            if c.isUppercase, !out.isEmpty { out.append("_") }
+            out += c.lowercased()
+        }
+        return out
+    }
+
     /// Options that a key of `setPreferences` changes; none for keys that are qBittorrent's alone.
     static func changes(_ key: String, _ value: Any) -> [(key: String, value: String)] {
+        // A limit's switch: turned off it is none; turned on, its number says which.
+        if key.hasSuffix("_enabled"), let entry = mapped.first(where: { "\($0.key)_enabled" == key }), case .limit = entry.kind {
+            return (value as? NSNumber)?.boolValue == false ? [(entry.option, "-1")] : []
+        }
         guard let entry = mapped.first(where: { $0.key == key }) else { return [] }
         let number = value as? NSNumber
         switch entry.kind {
         case .flag: return number.map { [(entry.option, $0.boolValue ? "true" : "false")] } ?? []
+        case .limit: return number.map { [(entry.option, $0.doubleValue < 0 ? "-1" : $0.stringValue)] } ?? []
+        case .word(let words, let numbered):
+            if numbered { return number.flatMap { words.indices.contains($0.intValue) ? [(entry.option, snake(words[$0.intValue]))] : nil } ?? [] }
+            return (value as? String).flatMap { words.contains($0) ? [(entry.option, snake($0))] : nil } ?? []
         // -1 is qBittorrent's "no limit".
         case .integer: return number.map { [(entry.option, String(max(0, $0.int64Value)))] } ?? []
         case .kib: return number.map { [(entry.option, String(max(0, ($0.int64Value + 1023) / 1024)))] } ?? []

@@ -49,11 +49,12 @@ package struct TorrentFields: Sendable {
     /// Fields that move with the clock alone (seeding_time, reannounce, time_active) are taken anew here too, so in deltas they are
     /// as old as the row's last change: 10,000 idle torrents must not send 10,000 counters a second.
     mutating func update(
-        _ r: ApiTorrent, hash: String, hashV2: String, lastActivity: UInt64, first: (downloaded: UInt64, uploaded: UInt64), version: UInt64
+        _ r: ApiTorrent, hash: String, hashV2: String, version: UInt64
     ) {
-        let flags = ApiTorrentFlags(rawValue: r.flags), state = TorrentState51(r), complete = flags.contains(.complete)
+        let flags = ApiTorrentFlags(rawValue: r.flags), options = ApiTorrentOptions(rawValue: r.options), state = TorrentState51(r), complete = flags.contains(.complete)
         func set(_ field: Field, _ value: FieldValue) { self.set(field, value, version) }
         func number(_ n: some BinaryInteger) -> FieldValue { .integer(Int64(clamping: n)) }
+        func ratio(_ n: Int64) -> FieldValue { n < 0 ? .integer(n) : .number(Double(n) / 1000) }
         let left = r.totalLength - min(r.bytesHave, r.totalLength)
         let announced = r.trackers.filter { $0.state == 2 }
 
@@ -67,7 +68,7 @@ package struct TorrentFields: Sendable {
         set(.progress, .number(Self.progress(r, complete: complete)))
         set(.dlspeed, number(r.downRate))
         set(.upspeed, number(r.upRate))
-        set(.priority, .integer(0))
+        set(.priority, number(r.queuePosition))
         set(.numSeeds, number(r.seeds))
         set(.numLeechs, number(r.peers - min(r.seeds, r.peers)))
         // The swarm's size as the best informed tracker tells it; -1 before any has.
@@ -78,16 +79,16 @@ package struct TorrentFields: Sendable {
         set(.eta, .integer(r.downRate > 0 && left > 0 && !complete ? min(Int64(clamping: left / r.downRate), Self.unknownETA) : Self.unknownETA))
         set(.state, .text(state.rawValue))
         set(.seqDl, .flag(flags.contains(.sequential)))
-        set(.fLPiecePrio, .flag(false))
-        set(.category, .text(""))
-        set(.tags, .text(""))
-        set(.superSeeding, .flag(false))
-        set(.forceStart, .flag(false))
-        set(.savePath, .text(r.savePath))
-        set(.downloadPath, .text(""))
+        set(.fLPiecePrio, .flag(options.contains(.firstLastFirst)))
+        set(.category, .text(r.category))
+        set(.tags, .text(r.tags))
+        set(.superSeeding, .flag(options.contains(.superSeeding)))
+        set(.forceStart, .flag(options.contains(.forceStart)))
+        set(.savePath, .text(r.finalPath.isEmpty ? r.savePath : r.finalPath))
+        set(.downloadPath, .text(r.finalPath.isEmpty ? "" : r.savePath))
         let root = r.rootName.isEmpty ? "" : Self.join(r.savePath, r.rootName)
         // Importers take an item only when content_path differs from save_path: the root folder, or the one file.
-        set(.contentPath, .text(root.isEmpty ? r.savePath : root))
+        set(.contentPath, .text(!r.contentPath.isEmpty ? r.contentPath : root.isEmpty ? r.savePath : root))
         set(.rootPath, .text(r.fileCount > 1 ? root : ""))
         set(.addedOn, number(r.addedAt))
         set(.completionOn, r.completedAt == 0 ? .integer(-1) : number(r.completedAt))
@@ -97,25 +98,25 @@ package struct TorrentFields: Sendable {
         set(.upLimit, number(max(0, r.upLimit)))
         set(.downloaded, number(r.downloaded))
         set(.uploaded, number(r.uploaded))
-        set(.downloadedSession, number(r.downloaded - min(first.downloaded, r.downloaded)))
-        set(.uploadedSession, number(r.uploaded - min(first.uploaded, r.uploaded)))
+        set(.downloadedSession, number(r.downloadedSession))
+        set(.uploadedSession, number(r.uploadedSession))
         set(.amountLeft, number(left))
         set(.completed, number(r.bytesHave))
-        set(.maxRatio, .integer(-1))
-        set(.maxSeedingTime, .integer(-1))
-        set(.maxInactiveSeedingTime, .integer(-1))
-        set(.ratioLimit, .integer(-2))
-        set(.seedingTimeLimit, .integer(-2))
-        set(.inactiveSeedingTimeLimit, .integer(-2))
-        set(.seenComplete, complete && r.completedAt > 0 ? number(r.completedAt) : .integer(-1))
-        set(.lastActivity, number(lastActivity))
-        set(.autoTmm, .flag(false))
+        set(.maxRatio, ratio(r.maxRatio))
+        set(.maxSeedingTime, .integer(r.maxSeedingTime))
+        set(.maxInactiveSeedingTime, .integer(r.maxInactiveTime))
+        set(.ratioLimit, ratio(r.ratioLimit))
+        set(.seedingTimeLimit, .integer(r.seedingTimeLimit))
+        set(.inactiveSeedingTimeLimit, .integer(r.inactiveTimeLimit))
+        set(.seenComplete, r.seenComplete > 0 ? number(r.seenComplete) : .integer(-1))
+        set(.lastActivity, number(r.lastActivity))
+        set(.autoTmm, .flag(options.contains(.autoManaged)))
         let now = wallSeconds()
-        set(.timeActive, number(flags.contains(.paused) ? 0 : now - min(now, r.addedAt)))
-        set(.seedingTime, number(r.completedAt == 0 || flags.contains(.paused) ? 0 : now - min(now, r.completedAt)))
-        set(.availability, complete ? .integer(1) : .integer(-1))
+        set(.timeActive, number(r.timeActive))
+        set(.seedingTime, number(r.seedingTime))
+        set(.availability, r.availability < 0 ? .integer(-1) : .number(Double(r.availability) / 1000))
         set(.reannounce, number(Self.reannounce(r, now)))
-        set(.comment, .text(""))
+        set(.comment, .text(r.comment))
         set(.private, .flag(flags.contains(.isPrivate)))
         set(.hasMetadata, .flag(flags.contains(.hasMetadata)))
     }
@@ -154,11 +155,15 @@ package struct TorrentFields: Sendable {
 
     // MARK: out
 
-    /// The whole object's members.
-    package func append(to json: inout JSONBytes, withHash: Bool) {
+    /// The whole object's members. `elapsed`: seconds for which times have run on since the row came.
+    package func append(to json: inout JSONBytes, withHash: Bool, elapsed: Int64 = 0) {
         for field in Field.allCases where withHash || field != .hash {
             json.key(quoted: field.quoted)
-            json.value(values[field.rawValue])
+            if elapsed > 0, field == .timeActive || field == .seedingTime, case .integer(let n) = values[field.rawValue] {
+                json.value(.integer(n + elapsed))
+            } else {
+                json.value(values[field.rawValue])
+            }
         }
     }
     /// What changed after `version`; false when nothing has.

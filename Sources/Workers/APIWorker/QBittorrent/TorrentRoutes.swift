@@ -10,12 +10,12 @@ extension QBittorrentAPI {
             let query = try TorrentQuery(exchange.parameters)
             return .json(
                 api.mirror.read { state in
-                    let found = query.run(state)
+                    let found = query.run(state), now = wallSeconds()
                     var json = JSONBytes(reserving: found.count * 1700 + 16)
                     json.open("[")
                     for entry in found {
                         json.open()
-                        entry.shown.append(to: &json, withHash: true)
+                        entry.shown.append(to: &json, withHash: true, elapsed: entry.elapsed(now: now))
                         if query.includeTrackers { json.array("trackers") { json in TrackerView.append(entry, state, to: &json) } }
                         json.close()
                     }
@@ -34,20 +34,19 @@ extension QBittorrentAPI {
         },
         "torrents/files": { api, exchange, _ in try await api.files(exchange) },
         "torrents/webseeds": { api, exchange, _ in
-            let details = try await api.gateway.call(ControlMethods.Show.self, ShowParameters(hash: api.entry(exchange).hash))
-            return .json(JSONBytes.array { json in for url in details.webSeeds { json.open(); json.field("url", url); json.close() } })
-        },
-        "torrents/pieceStates": { api, exchange, _ in
-            let entry = try api.entry(exchange)
-            let details = try await api.gateway.call(ControlMethods.Show.self, ShowParameters(hash: entry.hash, pieces: true))
-            let bits = details.pieces.flatMap { Data(base64Encoded: $0) } ?? Data()
+            let answer = try await api.gateway.call(ControlMethods.WebSeeds.self, HashParameters(hash: api.entry(exchange).hash))
             return .json(
                 JSONBytes.array { json in
-                    for i in 0..<Int(entry.row.pieceCount) {
-                        // BEP 3: the first piece is the highest bit of the first byte.
-                        json.value(.integer(i / 8 < bits.count && bits[i / 8] >> UInt8(7 - i % 8) & 1 != 0 ? 2 : 0))
+                    for url in answer.urls {
+                        json.open()
+                        json.field("url", url)
+                        json.close()
                     }
                 })
+        },
+        "torrents/pieceStates": { api, exchange, _ in
+            let answer = try await api.gateway.call(ControlMethods.PieceStates.self, HashParameters(hash: api.entry(exchange).hash))
+            return .json(JSONBytes.array { json in for digit in answer.states.utf8 { json.value(.integer(Int64(digit) - 48)) } })
         },
 
         // Changing.
@@ -182,6 +181,7 @@ extension QBittorrentAPI {
         template.paused = exchange.flag("stopped") ?? exchange.flag("paused")
         template.skipCheck = exchange.flag("skip_checking") ?? exchange.flag("seedMode")
         template.sequential = exchange.flag("sequentialDownload")
+        Self.options(exchange, &template)
         let links = (exchange["urls"] ?? "").split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         guard !links.isEmpty || !exchange.files.isEmpty else { throw Refusal(.badRequest, "neither urls nor files were given") }
         var added = 0, failures: [ControlError] = []
@@ -189,7 +189,7 @@ extension QBittorrentAPI {
             var one = template
             one.torrent = Data(file.bytes).base64EncodedString()
             do throws(ControlError) {
-                try await limit(gateway.call(ControlMethods.Add.self, one).hash, exchange)
+                _ = try await gateway.call(ControlMethods.Add.self, one)
                 added += 1
             } catch {
                 // A file that is no torrent is told apart from one that is there already.
@@ -202,12 +202,13 @@ extension QBittorrentAPI {
         for link in links {
             var one = template
             one.magnet = Self.magnet(link)
-            guard one.magnet != nil else {
-                failures.append(ControlError(.invalidParameters, "not a magnet or a hash"))
+            if one.magnet == nil, ["http://", "https://"].contains(where: link.lowercased().hasPrefix) { one.url = link }
+            guard one.magnet != nil || one.url != nil else {
+                failures.append(ControlError(.invalidParameters, "not a link, a magnet or a hash"))
                 continue
             }
             do throws(ControlError) {
-                try await limit(gateway.call(ControlMethods.Add.self, one).hash, exchange)
+                _ = try await gateway.call(ControlMethods.Add.self, one)
                 added += 1
             } catch { failures.append(error) }
         }
@@ -216,11 +217,38 @@ extension QBittorrentAPI {
         return .text(added > 0 ? "Ok." : "Fails.")
     }
 
-    /// `dlLimit` and `upLimit` of an addition; -1 and 0 are none.
-    private func limit(_ hash: String, _ exchange: Exchange) async throws(ControlError) {
-        let down = exchange["dlLimit"].flatMap { Int64($0) } ?? 0, up = exchange["upLimit"].flatMap { Int64($0) } ?? 0
-        guard down > 0 || up > 0, !hash.isEmpty else { return }
-        _ = try await gateway.call(ControlMethods.LimitTorrent.self, TorrentLimitParameters(hash: hash, down: down > 0 ? down : nil, up: up > 0 ? up : nil))
+    /// What an addition says beyond where and whether.
+    private static func options(_ exchange: Exchange, _ p: inout AddParameters) {
+        if let category = exchange["category"], !category.isEmpty { p.category = category }
+        if let names = exchange["tags"].map(tags), !names.isEmpty { p.tags = names }
+        if let name = exchange["rename"], !name.isEmpty { p.name = name }
+        // A path that is given is meant.
+        p.autoManaged = p.save == nil ? exchange.flag("autoTMM") : nil
+        p.firstLastFirst = exchange.flag("firstLastPiecePrio")
+        p.forceStart = exchange.flag("forced")
+        p.topOfQueue = exchange.flag("addToTopOfQueue")
+        switch exchange["stopCondition"] {
+        case "MetadataReceived": p.stopCondition = .metadataReceived
+        case "FilesChecked": p.stopCondition = .filesChecked
+        case "None": p.stopCondition = StopCondition.none
+        default: break
+        }
+        switch exchange["contentLayout"] {
+        case "Original": p.contentLayout = .original
+        case "Subfolder": p.contentLayout = .subfolder
+        case "NoSubfolder": p.contentLayout = .noSubfolder
+        default: if let root = exchange.flag("root_folder") { p.contentLayout = root ? .original : .noSubfolder }
+        }
+        // cross-seed names the save path here as well: that is none.
+        if let path = exchange["downloadPath"], path.hasPrefix("/"), path != p.save, exchange.flag("useDownloadPath") ?? true { p.incompletePath = path }
+        if exchange.flag("useDownloadPath") == false { p.incompletePath = "" }
+        func rate(_ name: String) -> UInt64? { exchange[name].flatMap { Int64($0) }.flatMap { $0 > 0 ? UInt64($0) : nil } }
+        p.downLimit = rate("dlLimit")
+        p.upLimit = rate("upLimit")
+        p.ratioLimit = exchange["ratioLimit"].flatMap { Double($0) }
+        p.seedingTimeLimit = exchange["seedingTimeLimit"].flatMap { Int64($0) }
+        p.inactiveSeedingTimeLimit = exchange["inactiveSeedingTimeLimit"].flatMap { Int64($0) }
+        p.limitAction = exchange["shareLimitAction"].flatMap { limitActions[$0] }
     }
 
     /// A magnet, or a bare v1 hash in 40 hexadecimal or 32 base32 characters; nil for anything else.

@@ -20,12 +20,9 @@ package struct MirrorState: Sendable {
         package fileprivate(set) var version: UInt64
         /// Of the last change, seconds since 1970.
         package fileprivate(set) var changedAt: UInt64
-        /// When bytes last moved, seconds since 1970; 0 unknown.
-        package fileprivate(set) var lastActivity: UInt64
-        /// Counters when this worker first saw the torrent: what came since is the session's.
-        package let firstDownloaded: UInt64
-        package let firstUploaded: UInt64
 
+        /// Seconds for which the torrent has run on since its row came: its times are those of then.
+        package func elapsed(now: UInt64) -> Int64 { [1, 2].contains(row.phase) ? Int64(now - min(now, changedAt)) : 0 }
         package var flags: ApiTorrentFlags { ApiTorrentFlags(rawValue: row.flags) }
     }
 
@@ -111,10 +108,8 @@ package struct MirrorState: Sendable {
             totals.subtract(old.row)
             totals.add(row)
             if old.row.trackers.map(\.url) != row.trackers.map(\.url) { place(row.torrent, old.row.trackers, row.trackers, stamp) }
-            if row.downloaded != old.row.downloaded || row.uploaded != old.row.uploaded { entries[i]!.lastActivity = now }
             entries[i]!.row = row
-            let lastActivity = entries[i]!.lastActivity
-            entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, lastActivity: lastActivity, first: (old.firstDownloaded, old.firstUploaded), version: stamp)
+            entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, version: stamp)
             entries[i]!.version = stamp
             versions[i] = stamp
             entries[i]!.changedAt = now
@@ -122,12 +117,12 @@ package struct MirrorState: Sendable {
         }
         let hash = row.infoHash.hex, hashV2 = row.infoHashV2.isZero ? "" : row.infoHashV2.hex
         var shown = TorrentFields()
-        shown.update(row, hash: hash, hashV2: hashV2, lastActivity: 0, first: (row.downloaded, row.uploaded), version: stamp)
+        shown.update(row, hash: hash, hashV2: hashV2, version: stamp)
         indexOf[row.torrent] = entries.count
         versions.append(stamp)
         for name in [hash, hashV2, String(hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
         entries.append(
-            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, changedAt: now, lastActivity: 0, firstDownloaded: row.downloaded, firstUploaded: row.uploaded))
+            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, changedAt: now))
         totals.add(row)
         place(row.torrent, [], row.trackers, stamp)
     }
@@ -176,6 +171,11 @@ package struct MirrorState: Sendable {
         if firstTotals == nil { firstTotals = totals }
     }
 
+    mutating func put(_ lists: ApiLists) {
+        let stamp = stamp()
+        categories.replace(Dictionary(lists.categories.map { ($0.name, $0.savePath) }, uniquingKeysWith: { $1 }), stamp)
+        tags.replace(Dictionary(lists.tags.split(separator: ",").map { (String($0), true) }, uniquingKeysWith: { $1 }), stamp)
+    }
     mutating func put(_ workers: [ApiWorker]) { self.workers = workers }
     mutating func put(_ options: [ApiOption]) { self.options = Dictionary(options.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }) }
 }

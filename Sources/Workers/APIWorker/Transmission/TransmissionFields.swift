@@ -46,7 +46,8 @@ struct TransmissionFields {
         case "leftUntilDone": return Int(clamping: left)
         case "desiredAvailable": return r.seeds > 0 ? Int(clamping: left) : 0
         case "haveValid": return Int(clamping: r.bytesHave)
-        case "haveUnchecked", "manualAnnounceTime", "queuePosition", "bandwidthPriority", "webseedsSendingToUs", "editDate": return 0
+        case "queuePosition": return max(0, Int(r.queuePosition) - 1)
+        case "haveUnchecked", "manualAnnounceTime", "bandwidthPriority", "webseedsSendingToUs", "editDate": return 0
         case "percentDone", "percentComplete": return part
         case "metadataPercentComplete": return flags.contains(.hasMetadata) ? 1 : 0
         case "recheckProgress": return r.diskState == DiskState.checking.rawValue && r.pieceCount > 0 ? Double(r.piecesChecked) / Double(r.pieceCount) : 0.0
@@ -63,10 +64,10 @@ struct TransmissionFields {
         case "peersSendingToUs": return r.downRate > 0 ? Int(max(1, r.seeds)) : 0
         case "addedDate": return Int(r.addedAt)
         case "doneDate": return Int(r.completedAt)
-        case "activityDate": return Int(entry.lastActivity)
+        case "activityDate": return Int(r.lastActivity)
         case "startDate": return flags.contains(.paused) ? 0 : Int(r.addedAt)
         case "secondsDownloading": return max(0, (r.completedAt > 0 ? Int(r.completedAt) : now) - Int(r.addedAt))
-        case "secondsSeeding": if case .integer(let n) = entry.shown[.seedingTime] { return Int(n) } else { return 0 }
+        case "secondsSeeding": return Int(r.seedingTime) + (complete ? Int(entry.elapsed(now: UInt64(now))) : 0)
         case "isFinished": return complete && flags.contains(.paused)
         case "isStalled": return [.stalledDL, .stalledUP].contains(TorrentState51(r))
         case "isPrivate": return flags.contains(.isPrivate)
