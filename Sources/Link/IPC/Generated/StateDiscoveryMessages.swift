@@ -259,7 +259,7 @@ package struct DiscoveryPeers: IPCMessage, Equatable {
 
 package struct TrackerStatus: IPCMessage, Equatable {
     package static var type: MessageType { .trackerStatus }
-    package static var fixedSize: Int { 44 }
+    package static var fixedSize: Int { 45 }
     package var torrent: UInt32
     package var tier: UInt16
     package var url: String
@@ -270,7 +270,8 @@ package struct TrackerStatus: IPCMessage, Equatable {
     package var downloads: Int32  // -1 unknown
     package var nextAnnounce: UInt64  // seconds since 1970
     package var message: String  // the tracker's failure or warning, escaped
-    package init(torrent: UInt32, tier: UInt16, url: String = "", state: UInt8, startedSent: UInt8, seeds: Int32, leechers: Int32, downloads: Int32, nextAnnounce: UInt64, message: String = "") {
+    package var completedPending: UInt8  // 1 while it has yet to hear of the download's end
+    package init(torrent: UInt32, tier: UInt16, url: String = "", state: UInt8, startedSent: UInt8, seeds: Int32, leechers: Int32, downloads: Int32, nextAnnounce: UInt64, message: String = "", completedPending: UInt8) {
         self.torrent = torrent
         self.tier = tier
         self.url = url
@@ -281,6 +282,7 @@ package struct TrackerStatus: IPCMessage, Equatable {
         self.downloads = downloads
         self.nextAnnounce = nextAnnounce
         self.message = message
+        self.completedPending = completedPending
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -293,6 +295,7 @@ package struct TrackerStatus: IPCMessage, Equatable {
         w.i32(downloads)
         w.u64(nextAnnounce)
         tail.reserve(&w, count: message.utf8.count)
+        w.u8(completedPending)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, url)
@@ -309,6 +312,7 @@ package struct TrackerStatus: IPCMessage, Equatable {
         downloads = try r.i32()
         nextAnnounce = try r.u64()
         message = try r.string()
+        completedPending = try r.u8()
     }
 }
 
@@ -361,22 +365,19 @@ package struct FetchList: IPCMessage, Equatable {
 
 package struct ListFetched: IPCMessage, Equatable {
     package static var type: MessageType { .listFetched }
-    package static var fixedSize: Int { 25 }
+    package static var fixedSize: Int { 24 }
     package var url: String
     package var byteCount: UInt64
     package var message: String  // why it failed; empty: the file is there
-    package var completedPending: UInt8  // 1 while it has yet to hear of the download's end
-    package init(url: String = "", byteCount: UInt64, message: String = "", completedPending: UInt8) {
+    package init(url: String = "", byteCount: UInt64, message: String = "") {
         self.url = url
         self.byteCount = byteCount
         self.message = message
-        self.completedPending = completedPending
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.reserve(&w, count: url.utf8.count)
         w.u64(byteCount)
         tail.reserve(&w, count: message.utf8.count)
-        w.u8(completedPending)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, url)
@@ -386,7 +387,6 @@ package struct ListFetched: IPCMessage, Equatable {
         url = try r.string()
         byteCount = try r.u64()
         message = try r.string()
-        completedPending = try r.u8()
     }
 }
 
