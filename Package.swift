@@ -61,6 +61,7 @@ var targets: [Target] = [
         linkerSettings: [.linkedLibrary("z")]),
     system("LinuxIO", ["CLinux", "Primitives"]),
     system("Observe", ["Primitives"]),
+    system("HTTPKit", ["LinuxIO", "CCurl", "Primitives"]),
 
     // Primitives: the nouns everybody shares, and the only unaligned loads.
     primitives("Primitives", []),
@@ -96,7 +97,6 @@ var targets: [Target] = [
     link("Control", ["Primitives"]),
 
     // Workers: shells; each owns one loop and one core.
-    workers("HTTPKit", ["LinuxIO", "CCurl", "Primitives"]),
     workers("WorkerKit", ["ProxyWire", "IPC", "LinuxIO", "CLinux", "Observe", "Filtering", "Settings", "Supervision", "Primitives", "ByteCodec"]),
     workers(
         "PeerWorker",

@@ -88,7 +88,7 @@ package struct FileLayout: Sendable {
         let files = self.files.map { f in
             f.isPad ? f : LayoutFile(path: names.path(f.path), length: f.length, isPad: false, isExecutable: f.isExecutable, linkTarget: f.linkTarget)
         }
-        guard let layout = FileLayout(files: files, pieceLength: geometry.pieceLength) else { preconditionFailure("lengths that agreed agree no more") }
+        guard let layout = FileLayout(files: files, pieceLength: geometry.pieceLength, hasVirtualPads: hasVirtualPads) else { preconditionFailure("lengths that agreed agree no more") }
         return layout
     }
 
