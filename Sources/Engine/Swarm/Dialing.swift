@@ -39,7 +39,12 @@ extension Swarm {
     /// True when it is one to try that was not known.
     @discardableResult
     func addCandidate(_ t: Int, _ endpoint: Endpoint, _ origin: PeerOrigin, flags: PexMessage.Flags = [], limit: Int, isVersion2: Bool = false) -> Bool {
-        torrents[t].candidates.add(endpoint, origin: origin, priority: priority(of: endpoint), flags: flags, limit: limit, isVersion2: isVersion2)
+        guard !isRefused(endpoint) else {
+            filterCounts.addresses += 1
+            return false
+        }
+        return torrents[t].candidates.add(
+            endpoint, origin: origin, priority: priority(of: endpoint), flags: flags, limit: limit, isVersion2: isVersion2)
     }
     /// BEP 40. Our own address is what peers say it is, the port where we listen.
     func priority(of peer: Endpoint) -> UInt32 {

@@ -91,7 +91,7 @@ extension Swarm {
         }
         let delay = max(TimeSpan.milliseconds(60), windowedShortestDelay(i)).seconds
         let wanted = Int(peers[i].downRate * delay * 1.5 / Double(PieceGeometry.blockLength)) + 2
-        let floor = peers[i].isSnubbed ? 1 : peers[i].isWebSeed ? Self.webSeedDepth : configuration.pipelineMinDepth
+        let floor = peers[i].isSnubbed ? 1 : peers[i].isWebSeed ? Self.webSeedRequests : configuration.pipelineMinDepth
         peers[i].depth = min(max(wanted, floor), depthLimit(i))
     }
 

@@ -100,10 +100,6 @@ extension Swarm {
         if torrents[t].traits.contains(.isPrivate), origin == .dht || origin == .pex || origin == .lsd { return }
         let limit = torrents[t].isComplete ? configuration.maxCandidatesPerTorrent / 4 : configuration.maxCandidatesPerTorrent
         for endpoint in endpoints.prefix(2_000) where endpoint.isDialable && !reputation.isBanned(AddressKey(endpoint), now: now) {
-            guard !isRefused(endpoint) else {
-                filterCounts.addresses += 1
-                continue
-            }
             // Who is new is not kept waiting until somebody known is due.
             if addCandidate(t, endpoint, origin, limit: limit, isVersion2: isVersion2) { torrents[t].nextDial = .zero }
         }

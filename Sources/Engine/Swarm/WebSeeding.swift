@@ -6,7 +6,7 @@ import Primitives
 /// in the reputation and are never dialled.
 extension Swarm {
     /// Requests outstanding at a web seed at the least: one long range is far cheaper than many short ones. 1 MiB.
-    static var webSeedDepth: Int { 64 }
+    package static var webSeedRequests: Int { 64 }
 
     /// 0100::/8 is reserved and never routed; every seed has a /64 of its own, which is what a ban is for.
     package static func webSeedEndpoint(_ number: UInt32) -> Endpoint { Endpoint(high: 0x0100_0000_0000_0000 | UInt64(number) + 1, low: 1, port: 80) }
@@ -31,7 +31,7 @@ extension Swarm {
         peers[i].uploadOnly = true
         peers[i].toldPieces = true
         peers[i].requestQueue = configuration.pipelineMaxDepth
-        peers[i].depth = min(Self.webSeedDepth, depthLimit(i))
+        peers[i].depth = min(Self.webSeedRequests, depthLimit(i))
         peers[i].have = PieceSet(none: torrents[t].have.total)
         peers[i].onParole = reputation.isOnParole(AddressKey(endpoint))
         peers[i].place = torrents[t].peers.count
