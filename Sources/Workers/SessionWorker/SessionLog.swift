@@ -55,6 +55,8 @@ final class SessionLog: Sendable {
 
     /// Oldest first.
     func lines(_ p: LogParameters) -> [LogRow] {
-        (p.peers == true ? peers : main).withLock { $0.after(p.after ?? 0, limit: max(0, p.limit ?? Self.limit)) }
+        let after = p.after ?? 0, limit = max(0, p.limit ?? Self.limit)
+        if p.peers == true { return peers.withLock { $0.after(after, limit: limit) } }
+        return main.withLock { $0.after(after, limit: limit) }
     }
 }
