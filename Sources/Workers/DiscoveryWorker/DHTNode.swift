@@ -1,3 +1,4 @@
+import CLinux
 import DHT
 import Discovery
 import Glibc
