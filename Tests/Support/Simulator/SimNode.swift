@@ -122,7 +122,7 @@ extension SimWorld {
         case .disk: node.disk = DiskCore(limits: scenario.diskLimits)
         case .peer: node.shard = SimShard(world: self, node: n, generation: generation, arena: node.arena, slots: node.arenaSlots)
         case .discovery: node.discovery = AnnounceCore(configuration: .init(), random: SeededRandom(seed: random.next()))
-        case .supervisor: break
+        case .supervisor, .api: break
         }
         supervise(n, .spawned(name, generation, pid: 1))
         supervise(n, .hello(name, generation, sameBuild: true))
@@ -156,7 +156,7 @@ extension SimWorld {
                 for handle in shard.connections.keys.sorted(by: { $0.index < $1.index }) { breakOff(shard.connections[handle]!.0) }
             }
             node.shard = nil
-        case .supervisor: break
+        case .supervisor, .api: break
         }
         let run = node.run
         after(.microseconds(200)) { world in
@@ -220,7 +220,7 @@ extension SimWorld {
             toShard(n, nodes[n].process(.peer)) { $0.diskClosed() }
         case .discovery: toSession(n) { _ in .linkClosed(.discovery) }
         case .session: toDisk(n, nil) { _ in .sessionOpened }
-        case .supervisor: break
+        case .supervisor, .api: break
         }
     }
 }
