@@ -151,8 +151,8 @@ package struct RoutingTable: Sendable {
         }
     }
 
-    /// It claimed another id than it was known by.
-    mutating func lied(_ id: NodeID, _ endpoint: Endpoint) {
+    /// It answers under another id than it was known by.
+    mutating func renamed(_ id: NodeID, _ endpoint: Endpoint) {
         guard let known = find(id), known.endpoint == endpoint else { return }
         remove(known)
         promote(index(id))

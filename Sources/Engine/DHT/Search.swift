@@ -115,7 +115,8 @@ struct Search: Sendable {
         candidates[i].token = token
         guard isAnswer else { return }
         answered += 1
-        if let name, !candidates[i].isNamed {
+        // Where it belongs by the id that it has, whatever others said.
+        if let name, !candidates[i].isNamed || candidates[i].id != name {
             var c = candidates.remove(at: i)
             (c.id, c.isNamed) = (name, true)
             let distance = name ^ target

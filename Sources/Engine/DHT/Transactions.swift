@@ -57,10 +57,8 @@ extension DHTCore {
     ) {
         guard let open = take(transaction, from: source) else { return counters.ignored += 1 }
         families[f].lastReply = now
-        if let expected = open.id, expected != sender {
-            families[f].table.lied(expected, source)
-            return ended(open, answer: nil, sender: nil, now: now, into: &effects)
-        }
+        // It may have been started anew, or moved as BEP 42 has it: what it says counts, under the id that it has now.
+        if let expected = open.id, expected != sender { families[f].table.renamed(expected, source) }
         families[f].table.answered(sender, source, now: now)
         if let external { vote(f, external, from: source, now: now, into: &effects) }
         ended(open, answer: answer, sender: sender, now: now, into: &effects)

@@ -2,7 +2,7 @@ import DHTSimulator
 import Glibc
 
 /// `ccbt-dht-sim [NODES ...]`: how lookups and traffic grow with the size of the DHT. Prints a table; exit 1 when fewer
-/// than 95 % of the lookups succeed.
+/// than 95 % of the lookups succeed, or 90 % of the items are found that were put once up to eleven minutes before.
 @main struct DHTSim {
     static func main() {
         let sizes = CommandLine.arguments.dropFirst().compactMap { Int($0) }
@@ -20,7 +20,7 @@ import Glibc
             func pad(_ text: String, _ n: Int) -> String { String(repeating: " ", count: max(0, n - text.count)) + text }
             func one(_ d: Double) -> String { "\((d * 10).rounded() / 10)" }
             let found = 100 * Double(r.successes) / Double(max(1, r.lookups))
-            if found < 95 || r.itemsFound * 100 < 95 * r.puts { isGood = false }
+            if found < 95 || r.itemsFound * 100 < 90 * r.puts { isGood = false }
             print(
                 pad("\(r.nodes)", 8) + pad("\(r.lookups)", 9) + pad(one(found) + "%", 7) + pad(one(mean(r.hops)), 8) + pad(one(mean(r.queries)), 9) + pad("\(at(0.5))", 10)
                     + pad("\(at(0.95))", 10) + pad("\(r.itemsFound)/\(r.puts)", 7) + pad(one(r.tableMean), 7) + pad(one(r.idlePerMinute), 15)
