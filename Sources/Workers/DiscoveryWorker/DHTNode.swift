@@ -1,6 +1,7 @@
 import CLinux
 import DHT
 import Discovery
+import Filtering
 import Glibc
 import KRPC
 import LinuxIO
@@ -39,6 +40,8 @@ final class DHTNode {
     private(set) var core: DHTCore
     private var sockets: [AddressFamily: Socket] = [:]
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: KRPC.datagramLimit + 1, alignment: 16)
+    /// Nodes of addresses that the user refuses are neither heard nor asked.
+    var filter: AddressFilter?
     private var effects: [DHTEffect] = []
     private var saveAt = Instant.never
     private var isSaving = false
@@ -109,7 +112,7 @@ final class DHTNode {
             let n = from.withMutableSockaddr { recvfrom(fd, buffer.baseAddress!, buffer.count, Int32(MSG_DONTWAIT), $0, $1) }
             // An error here is of one datagram sent earlier (ICMP); the next read tells the truth.
             guard n >= 0 else { break }
-            guard let source = from.endpoint else { continue }
+            guard let source = from.endpoint, !(filter?.blocks(source) ?? false) else { continue }
             core.received(UnsafeRawBufferPointer(rebasing: buffer[0..<n]), from: source, now: now, into: &effects)
             perform(now)
         }
@@ -208,7 +211,7 @@ final class DHTNode {
 
     /// What is not sent is lost as any datagram may be; the core asks again.
     private func send(_ bytes: [UInt8], to endpoint: Endpoint) {
-        guard let socket = sockets[AddressFamily(endpoint)] else { return }
+        guard let socket = sockets[AddressFamily(endpoint)], !(filter?.blocks(endpoint) ?? false) else { return }
         let address = socket.isDual ? SocketAddress(ipv6: endpoint, scope: 0) : SocketAddress(endpoint)
         _ = address.withSockaddr { raw, length in
             bytes.withUnsafeBytes { sendto(socket.fd, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL), raw, length) }

@@ -56,6 +56,7 @@ extension DiscoveryShell {
         case .discoveryFilter:
             let path = try frame.decode(DiscoveryFilter.self).path
             filter = path.isEmpty ? nil : AddressFilter(path: path) ?? filter
+            dht?.filter = filter
         case .fetchList:
             let m: FetchList = try frame.decode()
             lists.begin(ListFetch.Request(url: m.url, path: m.path, limit: Int(m.limit), correlation: frame.correlation))
