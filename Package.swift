@@ -59,6 +59,9 @@ var targets: [Target] = [
     .target(
         name: "CZip", path: "Sources/System/CZip", cSettings: [.unsafeFlags(["-O2"])],
         linkerSettings: [.linkedLibrary("z")]),
+    .target(
+        name: "CXML", path: "Sources/System/CXML", cSettings: [.unsafeFlags(["-O2", "-I/usr/include/libxml2"])],
+        linkerSettings: [.linkedLibrary("xml2")]),
     system("LinuxIO", ["CLinux", "Primitives"]),
     system("Observe", ["Primitives"]),
     system("HTTPKit", ["LinuxIO", "CCurl", "Primitives"]),
@@ -116,7 +119,7 @@ var targets: [Target] = [
     workers(
         "SessionWorker",
         [
-            "WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "CZip", "Catalog", "Limits", "Filtering", "Control", "KRPC", "Metainfo", "Bencode", "Settings", "Observe",
+            "WorkerKit", "IPC", "LinuxIO", "CLinux", "CHash", "CZip", "CXML", "Catalog", "Limits", "Filtering", "Control", "KRPC", "Metainfo", "Bencode", "Settings", "Observe",
             "Primitives", "ByteCodec", grdb,
         ]),
     .target(

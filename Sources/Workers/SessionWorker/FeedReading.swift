@@ -1,11 +1,11 @@
+import CXML
 import Control
 import Foundation
-import FoundationXML
 import Primitives
 
-/// RSS 2.0, RSS 1.0 (RDF) and Atom into articles, with Foundation's parser (libxml2, which bounds entities by itself).
-/// External entities are not resolved. At most ``articles`` are read, each text cut at its bound.
-final class FeedReading: NSObject, XMLParserDelegate {
+/// RSS 2.0, RSS 1.0 (RDF) and Atom into articles, through libxml2's pull reader: Foundation's parser crashes on some that are
+/// not well-formed. External and own entities are not resolved. At most ``articles`` are read, each text cut at its bound.
+struct FeedReading {
     static let articles = 2000
     private static let textLimit = 4096
     private static let depthLimit = 64
@@ -22,41 +22,64 @@ final class FeedReading: NSObject, XMLParserDelegate {
     struct Refused: Error { let why: String }
 
     init(_ bytes: [UInt8]) throws(Refused) {
-        super.init()
-        let parser = XMLParser(data: Data(bytes))
-        parser.shouldResolveExternalEntities = false
-        parser.delegate = self
-        let isWhole = parser.parse()
+        let line = bytes.withUnsafeBytes { raw -> Int32? in
+            guard raw.count > 0, let reader = cxml_open(raw.bindMemory(to: CChar.self).baseAddress, Int32(clamping: raw.count)) else { return 1 }
+            defer { cxml_close(reader) }
+            while true {
+                switch cxml_next(reader) {
+                case 1: if !take(reader) { return nil }
+                case 0: return nil
+                default: return cxml_line(reader)
+                }
+            }
+        }
         guard hasRoot else { throw Refused(why: "it is neither RSS nor Atom") }
         // A feed that ends in the middle keeps what came before.
-        guard isWhole || !rows.isEmpty else { throw Refused(why: "it is not well-formed at line \(parser.lineNumber)") }
+        if let line, rows.isEmpty { throw Refused(why: "it is not well-formed at line \(line)") }
     }
 
-    func parser(_ parser: XMLParser, didStartElement element: String, namespaceURI: String?, qualifiedName: String?, attributes: [String: String]) {
+    /// False: enough was read.
+    private mutating func take(_ reader: OpaquePointer) -> Bool {
+        switch Int(cxml_kind(reader)) {
+        case CXML_START:
+            let name = String(cString: cxml_name(reader))
+            guard started(name, attribute: { Self.attribute(reader, $0) }) else { return false }
+            if cxml_is_empty(reader) != 0 { ended(name) }
+        case CXML_TEXT, CXML_CDATA:
+            if text.utf8.count < Self.textLimit { text += String(decoding: UnsafeRawBufferPointer(start: cxml_text(reader), count: strnlen(cxml_text(reader), Self.textLimit)), as: UTF8.self) }
+        case CXML_END: ended(String(cString: cxml_name(reader)))
+        default: break
+        }
+        return true
+    }
+    private static func attribute(_ reader: OpaquePointer, _ name: String) -> String? {
+        guard let value = cxml_attribute(reader, name) else { return nil }
+        defer { cxml_free(value) }
+        return String(cString: value)
+    }
+
+    private mutating func started(_ element: String, attribute: (String) -> String?) -> Bool {
         depth += 1
         text = ""
-        guard depth <= Self.depthLimit, rows.count < Self.articles else { return parser.abortParsing() }
+        guard depth <= Self.depthLimit, rows.count < Self.articles else { return false }
         switch element {
         case "rss", "feed", "rdf:RDF": hasRoot = true
         case "item", "entry": if hasRoot { (row, enclosure) = (RSSArticleRow(id: "", title: "", date: 0, author: "", description: "", torrentURL: "", link: "", isRead: false), "") }
         case "enclosure":
-            let type = attributes["type"] ?? ""
-            if type == "application/x-bittorrent" || enclosure.isEmpty { enclosure = cut(attributes["url"] ?? "") }
+            if attribute("type") == "application/x-bittorrent" || enclosure.isEmpty { enclosure = Self.cut(attribute("url") ?? "") }
         case "link":
             // Atom; the one without a relation, or the alternate, is the page.
-            guard let target = attributes["href"] else { return }
-            let relation = attributes["rel"] ?? "alternate"
-            if relation == "enclosure" || attributes["type"] == "application/x-bittorrent" { enclosure = cut(target) } else if relation == "alternate" { row?.link = cut(target) }
+            guard let target = attribute("href") else { break }
+            let relation = attribute("rel") ?? "alternate"
+            if relation == "enclosure" || attribute("type") == "application/x-bittorrent" { enclosure = Self.cut(target) } else if relation == "alternate" { row?.link = Self.cut(target) }
         default: break
         }
+        return true
     }
 
-    func parser(_ parser: XMLParser, foundCharacters string: String) { if text.utf8.count < Self.textLimit { text += string } }
-    func parser(_ parser: XMLParser, foundCDATA block: Data) { if text.utf8.count < Self.textLimit { text += String(decoding: block.prefix(Self.textLimit), as: UTF8.self) } }
-
-    func parser(_ parser: XMLParser, didEndElement element: String, namespaceURI: String?, qualifiedName: String?) {
+    private mutating func ended(_ element: String) {
         depth -= 1
-        let value = cut(text.trimmingCharacters(in: .whitespacesAndNewlines))
+        let value = Self.cut(text.trimmingCharacters(in: .whitespacesAndNewlines))
         text = ""
         guard row != nil else {
             switch element {
@@ -83,7 +106,7 @@ final class FeedReading: NSObject, XMLParserDelegate {
         default: break
         }
     }
-    private func cut(_ s: String) -> String { Text.printable(s, limit: Self.textLimit) }
+    private static func cut(_ s: String) -> String { Text.printable(s, limit: Self.textLimit) }
 
     /// RFC 822 ("Mon, 02 Jan 2006 15:04:05 GMT") and RFC 3339.
     static func seconds(_ text: String) -> UInt64? {

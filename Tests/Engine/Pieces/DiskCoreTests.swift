@@ -417,7 +417,8 @@ struct Bench {
         #expect(b.send(b.found(sizes)).contains("moveFiles /n"))
         b.core.setPlace(Bench.id, "/n", FileNames(suffix: ".x"))
         #expect(b.send(.moved(Bench.id, nil)).contains("moved /n "))
-        #expect(b.send(b.found(Bench.full)).contains("ready 0+2 9"))
+        // What was missing in between is hashed again rather than believed.
+        #expect(b.send(b.found(Bench.full)).contains(sizes.contains(-1) ? "check 0+10" : "ready 0+2 9"))
     }
 
     @Test(arguments: [("t/a", "u/a.x"), ("t/b", "u/c/b.x"), ("tt", "tt.x"), ("t", "t.x"), ("ü/é", "é.x")]) func namesOnDisk(_ path: String, _ result: String) {

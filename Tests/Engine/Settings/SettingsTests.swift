@@ -111,7 +111,7 @@ import Testing
     @Test(arguments: OptionTable.all) func rowIsSound(_ option: Option) {
         #expect(option.read(.untyped(option.standard.text)) == .success(option.standard))
         #expect(!option.doc.isEmpty && !option.doc.contains("\n") && option.doc.utf8.allSatisfy { $0 < 0x7F })
-        #expect(option.key.split(separator: ".").count == 2 && option.key == option.key.lowercased())
+        #expect([2, 3].contains(option.key.split(separator: ".").count) && option.key == option.key.lowercased())
         #expect(OptionTable.find(environment: option.environmentName) == option)
     }
 
@@ -121,9 +121,12 @@ import Testing
 
     @Test func sampleNamesEveryOptionOnce() {
         let lines = SettingsListing.sampleTOML.split(separator: "\n").map(String.init)
-        for option in OptionTable.all {
-            #expect(lines.filter { $0.hasPrefix("# \(option.name) = ") }.count == 1, "\(option.key)")
+        var section = "", seen: [String: Int] = [:]
+        for line in lines {
+            if line.hasPrefix("[") { section = String(line.dropFirst().prefix { $0 != "]" }) }
+            if let name = line.split(separator: " = ").first, name.hasPrefix("# "), line.contains(" = ") { seen["\(section).\(name.dropFirst(2))", default: 0] += 1 }
         }
+        for option in OptionTable.all { #expect(seen[option.key] == 1, "\(option.key)") }
         #expect(lines.allSatisfy { $0.hasPrefix("#") || $0.hasPrefix("[") })
     }
 
