@@ -9,7 +9,7 @@ import Primitives
 final class TemporaryFolder: @unchecked Sendable {
     let path: String
     init() {
-        path = NSTemporaryDirectory() + "/ccbt-session-" + UUID().uuidString
+        path = NSTemporaryDirectory() + "ccbt-session-" + UUID().uuidString
         try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
     deinit { try? FileManager.default.removeItem(atPath: path) }
