@@ -28,13 +28,10 @@ SHELL := /bin/bash
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
 PYTHON := .venv/bin/python
-SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev python3-venv iproute2 util-linux
-COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy
-COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker
-COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker nginx-light
-COUNTERPARTS := transmission-daemon qbittorrent-nox aria2 rtorrent opentracker nftables
+SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
+COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables chromium
 LIBTORRENT := 2.1.1
-API_CLIENTS := qbittorrent-api transmission-rpc aiobtclientapi
+API_CLIENTS := qbittorrent-api transmission-rpc aiobtclientapi playwright
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
 TIME ?= 600
@@ -54,8 +51,8 @@ setup:
 	    echo "setup: installing libtorrent $(LIBTORRENT) into .venv"; \
 	    python3 -m venv .venv; \
 	    .venv/bin/pip install -q --disable-pip-version-check libtorrent==$(LIBTORRENT); }
-	@$(PYTHON) -c 'import qbittorrentapi, transmission_rpc, aiobtclientapi' 2>/dev/null || { \
-	    echo "setup: installing the APIs' clients into .venv"; \
+	@$(PYTHON) -c 'import qbittorrentapi, transmission_rpc, aiobtclientapi, playwright' 2>/dev/null || { \
+	    echo "setup: installing the APIs' clients and the browser's driver into .venv"; \
 	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }
 
 build:
@@ -100,6 +97,7 @@ interop: release
 	$(PYTHON) Tests/Interop/limits.py
 	$(PYTHON) Tests/Interop/proxies.py
 	$(PYTHON) Tests/Interop/api.py
+	$(PYTHON) Tests/Interop/web.py
 	$(PYTHON) Tests/Interop/filter.py
 	$(PYTHON) Tests/Interop/webseed.py
 	$(PYTHON) Tests/Interop/version2.py
