@@ -96,7 +96,7 @@ final class Service: Sendable {
             log(.error, "\(exchange.method) \(Text.printable(exchange.path, limit: 200)): \(error)")
             reply = .text("the request failed", .internalServerError)
         }
-        Self.harden(&reply, isAlternative: pages.isAlternative)
+        Self.harden(&reply, isAlternative: pages.isAlternative, isSecure: exchange.isSecure)
         var response: Response
         switch reply.body {
         case .bytes(let bytes): response = Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
@@ -122,7 +122,8 @@ final class Service: Sendable {
             try await BodyReading.read(request, into: &exchange, limit: limit, budget: budget)
             return try await qbittorrent.respond(name, exchange)
         }
-        if path == TransmissionRPC.path {
+        // transmission-remote ends it with a stroke.
+        if path == TransmissionRPC.path || path == TransmissionRPC.path + "/" {
             guard gatekeeper.originIsAllowed(exchange, authority: authority, remote: remote) else { throw Refusal(.forbidden, "Forbidden") }
             let principal = await gatekeeper.identify(exchange)
             if principal != nil { try await BodyReading.read(request, into: &exchange, limit: BodyReading.uploadLimit, budget: budget) }
@@ -179,11 +180,12 @@ final class Service: Sendable {
     }
 
     /// Headers of every answer. The page loads nothing from another host and runs no inline script.
-    static func harden(_ reply: inout Reply, isAlternative: Bool) {
+    static func harden(_ reply: inout Reply, isAlternative: Bool, isSecure: Bool) {
         reply.headers[.frameOptions] = "SAMEORIGIN"
         reply.headers[.xContentTypeOptions] = "nosniff"
         reply.headers[.referrerPolicy] = "same-origin"
-        reply.headers[.openerPolicy] = "same-origin"
+        // Browsers complain of it on plain HTTP, where it means nothing.
+        if isSecure { reply.headers[.openerPolicy] = "same-origin" }
         if reply.headers[.contentSecurityPolicy] == nil {
             // Pages that others wrote for qBittorrent use inline styles and evaluated templates.
             let loose = isAlternative ? " 'unsafe-inline' 'unsafe-eval'" : "", style = isAlternative ? " 'unsafe-inline'" : ""

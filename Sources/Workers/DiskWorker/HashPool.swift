@@ -199,7 +199,9 @@ package final class HashPool: @unchecked Sendable {
             for (i, task) in mine.enumerated() {
                 let first = task.version1.map { SHA1Digest(bytes: UnsafeRawBufferPointer(start: digests + 20 * i, count: 20)) == $0 }
                 let second = task.version2.map { Self.root(task.memory, $0, &scratch) == $0.root }
-                verdicts.append(first == nil || second == nil || first == second ? (first ?? second)! ? .good : .bad : .contradiction)
+                // Pad bytes stand in the v1 hash alone: who sends them wrong makes only that one wrong.
+                let padsAreWrong = first == false && second == true && Int(task.version2!.length) < task.memory.count
+                verdicts.append(first == nil || second == nil || first == second ? (first ?? second)! ? .good : .bad : padsAreWrong ? .bad : .contradiction)
             }
 
             pthread_mutex_lock(mutex)

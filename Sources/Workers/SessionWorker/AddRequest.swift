@@ -159,8 +159,7 @@ struct AddWishes: Sendable {
         o.tags = p.tags ?? []
         // A folder that was named is where it stays.
         o.isAutoManaged = (p.save ?? "").isEmpty && (p.autoManaged ?? isAutoManaged)
-        o.isFirstLastFirst = p.firstLastFirst ?? false
-        o.isSuperSeeding = p.superSeeding ?? false
+        try SessionShell.refuseAbsent(firstLastFirst: p.firstLastFirst, superSeeding: p.superSeeding)
         o.isForced = p.forceStart ?? false
         o.share = ShareLimits(
             ratio: try SessionShell.ratio(p.ratioLimit) ?? ShareLimits.inherited, seeding: try SessionShell.limitSeconds(p.seedingTimeLimit) ?? ShareLimits.inherited,

@@ -1,12 +1,10 @@
-// Adding torrents: files dropped or chosen, magnet links and URLs; with one .torrent file its files can be chosen before it starts.
+// Adding torrents: files dropped or chosen, magnet links and URLs; with one .torrent file its files are shown before it is added.
 
-import { get, post, upload } from './api.js'
+import { get, upload } from './api.js'
 import { el, openDialog, toast } from './dom.js'
 import * as format from './format.js'
 import { t } from './text.js'
 import { readTorrent } from './torrentfile.js'
-
-const levels = [[0, 'Skip'], [1, 'Normal'], [6, 'High'], [7, 'Maximum']]
 
 export async function addDialog(store, given = {}) {
   let files = [...(given.files ?? [])], listed = null
@@ -23,7 +21,7 @@ export async function addDialog(store, given = {}) {
   const check = (id, label, on = false) => ({ box: el('input', { type: 'checkbox', id, checked: on }), label })
   const boxes = {
     start: check('add-start', 'Start', true), skip: check('add-skip', 'Skip the check'), sequential: check('add-sequential', 'In order'),
-    edges: check('add-edges', 'First and last pieces first'), auto: check('add-auto', 'Automatic management'), top: check('add-top', 'To the top of the queue'),
+    auto: check('add-auto', 'Automatic management'), top: check('add-top', 'To the top of the queue'),
   }
   const downLimit = el('input', { id: 'add-down', type: 'number', min: 0, placeholder: '∞' }), upLimit = el('input', { id: 'add-up', type: 'number', min: 0, placeholder: '∞' })
 
@@ -37,14 +35,7 @@ export async function addDialog(store, given = {}) {
       chosen.textContent = `${files[0].name}: ${t(error.message)}`
       return
     }
-    const all = (on) => () => {
-      for (const box of tree.querySelectorAll('input')) if (box.checked !== on) box.click()
-    }
-    tree.append(el('div', {}, el('button', { type: 'button', onclick: all(true) }, t('All')), el('button', { type: 'button', onclick: all(false) }, t('None'))), ...listed.files.map((file, i) => file.isPad ? null : el('div', {},
-      el('label', {}, el('input', { type: 'checkbox', checked: true, 'data-index': i, onchange: (e) => { e.target.closest('div').querySelector('select').value = e.target.checked ? '1' : '0' } }), file.path),
-      el('span', { class: 'quiet number' }, format.bytes(file.length)),
-      el('select', { 'aria-label': `${t('Priority')}: ${file.path}`, 'data-index': i, onchange: (e) => { e.target.closest('div').querySelector('input').checked = e.target.value !== '0' } },
-        levels.map(([value, name]) => el('option', { value, selected: value === 1 }, t(name)))))).filter(Boolean))
+    tree.append(...listed.files.filter((file) => !file.isPad).map((file) => el('div', {}, el('label', {}, file.path), el('span', { class: 'quiet number' }, format.bytes(file.length)))))
     tree.classList.remove('hidden')
   }
   picker.addEventListener('change', () => { files = [...picker.files]; show() })
@@ -69,7 +60,6 @@ export async function addDialog(store, given = {}) {
   ], {
     submit: async (done) => {
       if (!files.length && !links.value.trim()) return toast(t('Choose a .torrent file, or give a link.'), true)
-      const priorities = listed ? [...tree.querySelectorAll('select')].filter((s) => s.value !== '1').map((s) => [Number(s.dataset.index), s.value]) : []
       const form = new FormData()
       for (const file of files) form.append('torrents', file, file.name)
       if (links.value.trim()) form.append('urls', links.value.trim())
@@ -77,36 +67,17 @@ export async function addDialog(store, given = {}) {
       else if (path.value) form.append('savepath', path.value)
       const fields = {
         category: category.value, tags: tags.value, contentLayout: layout.value, skip_checking: boxes.skip.box.checked || '', sequentialDownload: boxes.sequential.box.checked || '',
-        firstLastPiecePrio: boxes.edges.box.checked || '', addToTopOfQueue: boxes.top.box.checked || '', dlLimit: downLimit.value ? downLimit.value * 1024 : '', upLimit: upLimit.value ? upLimit.value * 1024 : '',
+        addToTopOfQueue: boxes.top.box.checked || '', dlLimit: downLimit.value ? downLimit.value * 1024 : '', upLimit: upLimit.value ? upLimit.value * 1024 : '',
       }
       for (const [name, value] of Object.entries(fields)) if (value !== '') form.append(name, String(value))
-      // With a choice among the files nothing may start before the choice is known to the server.
-      form.append('stopped', String(!boxes.start.box.checked || priorities.length > 0))
+      form.append('stopped', String(!boxes.start.box.checked))
       try {
-        const known = new Set(store.torrents.keys())
         const answer = await upload('torrents/add', form)
         if (answer.startsWith('Fails')) throw new Error(t('Nothing was added: is it there already?'))
         done('add')
-        if (priorities.length) await choose(known, listed.name, priorities, boxes.start.box.checked)
         toast(t('Added.'))
       } catch (error) { toast(error.message, true) }
       store.refresh()
     },
   })
-}
-
-/** Sets the priorities of the torrent that has just come, then starts it. */
-async function choose(known, name, priorities, start) {
-  for (let tries = 0; tries < 25; tries++) {
-    const found = (await get('torrents/info', { sort: 'added_on', reverse: true, limit: 50 })).find((x) => !known.has(x.hash) && x.name === name)
-    if (found) {
-      for (const level of new Set(priorities.map(([, value]) => value))) {
-        await post('torrents/filePrio', { hash: found.hash, id: priorities.filter(([, value]) => value === level).map(([i]) => i).join('|'), priority: level })
-      }
-      if (start) await post('torrents/start', { hashes: found.hash })
-      return
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200))
-  }
-  throw new Error(t('The torrent was added, stopped, and its files could not be chosen.'))
 }

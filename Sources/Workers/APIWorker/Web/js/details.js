@@ -7,7 +7,6 @@ import { drawLines, drawPieces } from './plot.js'
 import { History } from './store.js'
 import { t } from './text.js'
 
-const priorities = [[0, 'Skip'], [1, 'Normal'], [6, 'High'], [7, 'Maximum']]
 const trackerStates = ['Disabled', 'Not contacted yet', 'Working', 'Updating', 'Not working', 'Error', 'Unreachable']
 
 export class Details {
@@ -124,7 +123,7 @@ class Files {
     this.body = el('tbody')
     this.rows = new Map()
     details.panel.append(el('div', { class: 'scroll' }, el('table', { class: 'plain' },
-      el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')), el('th', {}, t('Priority')))), this.body)))
+      el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')))), this.body)))
     this.poller = poll(async () => {
       const hash = details.hash, files = await get('torrents/files', { hash })
       if (details.hash !== hash) return
@@ -136,16 +135,11 @@ class Files {
   fill(details, file) {
     let row = this.rows.get(file.index)
     if (!row) {
-      const select = el('select', { 'aria-label': `${t('Priority')}: ${file.name}`, onchange: async () => {
-        try { await post('torrents/filePrio', { hash: details.hash, id: file.index, priority: select.value }) } catch (error) { toast(error.message, true) }
-        this.poller.now()
-      } }, priorities.map(([value, name]) => el('option', { value }, t(name))))
-      row = { progress: el('td', { class: 'number' }), select }
+      row = { progress: el('td', { class: 'number' }) }
       this.rows.set(file.index, row)
-      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, file.name), el('td', { class: 'number' }, format.bytes(file.size)), row.progress, el('td', {}, select)))
+      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, file.name), el('td', { class: 'number' }, format.bytes(file.size)), row.progress))
     }
     setText(row.progress, format.percent(file.progress))
-    if (document.activeElement !== row.select) row.select.value = String(file.priority === 4 ? 1 : file.priority)
   }
   stop() { this.poller.stop() }
 }
