@@ -10,7 +10,8 @@ func row(_ id: UInt32, name: String = "a", downloaded: UInt64 = 0, downRate: UIn
         torrent: id, infoHash: SHA1Digest([UInt8](repeating: UInt8(truncatingIfNeeded: id), count: 20))!, infoHashV2: SHA256Digest(), flags: flags, phase: phase, diskState: 2,
         totalLength: 1000, pieceLength: 100, pieceCount: 10, fileCount: 1, piecesHave: 0, piecesChecked: 0, bytesHave: 0, downRate: downRate, upRate: 0, peers: 3, seeds: 1,
         downloaded: downloaded, downloadedAgain: 0, uploaded: 0, addedAt: 1_700_000_000, completedAt: 0, name: name, rootName: name, savePath: "/d", movingTo: "", error: "",
-        trackers: trackers.map { ApiTracker(tier: 0, state: 2, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 0, url: $0, message: "") }, downLimit: -1, upLimit: -1, options: 0, queuePosition: 0, ratioLimit: -2,
+        trackers: trackers.map { ApiTracker(tier: 0, state: 2, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 0, url: $0, message: "") }, downLimit: -1, upLimit: -1, options: 0, queuePosition: 0,
+        ratioLimit: -2,
         seedingTimeLimit: -2, inactiveTimeLimit: -2, maxRatio: -1, maxSeedingTime: -1, maxInactiveTime: -1, lastActivity: 0, seenComplete: 0, timeActive: 0, seedingTime: 0, availability: -1000,
         downloadedSession: 0, uploadedSession: 0)
 }
