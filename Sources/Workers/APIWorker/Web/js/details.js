@@ -1,7 +1,7 @@
 // One torrent looked at closely: overview with the piece map, files, trackers, peers, speed.
 
 import { get, poll, post } from './api.js'
-import { el, openMenu, setText, toast } from './dom.js'
+import { el, setText, toast } from './dom.js'
 import * as format from './format.js'
 import { drawLines, drawPieces } from './plot.js'
 import { History } from './store.js'
@@ -192,15 +192,9 @@ class Peers {
       for (const [key, change] of Object.entries(delta.peers ?? {})) this.peers.set(key, { ...this.peers.get(key), ...change })
       for (const key of delta.peers_removed ?? []) this.peers.delete(key)
       const rows = [...this.peers].sort(([, a], [, b]) => b.dl_speed + b.up_speed - a.dl_speed - a.up_speed).slice(0, 1000)
-      this.body.replaceChildren(...rows.map(([key, p]) => el('tr', { oncontextmenu: (e) => this.menu(e, key) }, el('td', {}, key), el('td', { class: 'wrap' }, p.client), el('td', {}, p.connection), el('td', { title: p.flags_desc ?? '' }, p.flags),
+      this.body.replaceChildren(...rows.map(([key, p]) => el('tr', {}, el('td', {}, key), el('td', { class: 'wrap' }, p.client), el('td', {}, p.connection), el('td', { title: p.flags_desc ?? '' }, p.flags),
         el('td', { class: 'number' }, format.percent(p.progress)), el('td', { class: 'number down' }, format.rate(p.dl_speed)), el('td', { class: 'number up' }, format.rate(p.up_speed)), el('td', { class: 'number' }, format.bytes(p.downloaded)), el('td', { class: 'number' }, format.bytes(p.uploaded)))))
     }, () => 1500)
-  }
-  menu(event, key) {
-    event.preventDefault()
-    openMenu(event.clientX, event.clientY, [[t('Ban'), async () => {
-      try { await post('transfer/banPeers', { peers: key }) } catch (error) { toast(error.message, true) }
-    }, 'danger']])
   }
   stop() { this.poller.stop() }
 }
