@@ -146,7 +146,7 @@ package enum OptionTable {
         integer("seeding.max_minutes", -1, -1...52_560_000, "minutes of seeding after which it has; -1: no limit", needsRestart: false),
         integer("seeding.max_inactive_minutes", -1, -1...52_560_000, "minutes of seeding without a byte asked for after which it has; -1: no limit", needsRestart: false),
         option(
-            "seeding.limit_action", .choice(["stop", "remove", "remove_with_data", "super_seeding"]), .text("stop"), "what becomes of a torrent that has done its share",
+            "seeding.limit_action", .choice(["stop", "remove", "remove_with_data"]), .text("stop"), "what becomes of a torrent that has done its share",
             needsRestart: false),
     ]
 

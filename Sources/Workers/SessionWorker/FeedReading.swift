@@ -108,14 +108,17 @@ struct FeedReading {
     }
     private static func cut(_ s: String) -> String { Text.printable(s, limit: Self.textLimit) }
 
-    /// RFC 822 ("Mon, 02 Jan 2006 15:04:05 GMT") and RFC 3339.
+    /// RFC 822 ("Mon, 02 Jan 2006 15:04:05 GMT") and RFC 3339. Made once: a formatter costs more than the article.
+    private static let formatters: [DateFormatter] = [
+        "EEE, dd MMM yyyy HH:mm:ss zzz", "EEE, dd MMM yyyy HH:mm:ss Z", "dd MMM yyyy HH:mm:ss zzz", "yyyy-MM-dd'T'HH:mm:ssXXXXX", "yyyy-MM-dd'T'HH:mm:ss.SSSXXXXX",
+    ].map { format in
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.dateFormat = format
+        return formatter
+    }
     static func seconds(_ text: String) -> UInt64? {
-        for format in ["EEE, dd MMM yyyy HH:mm:ss zzz", "EEE, dd MMM yyyy HH:mm:ss Z", "dd MMM yyyy HH:mm:ss zzz", "yyyy-MM-dd'T'HH:mm:ssXXXXX", "yyyy-MM-dd'T'HH:mm:ss.SSSXXXXX"] {
-            let formatter = DateFormatter()
-            formatter.locale = Locale(identifier: "en_US_POSIX")
-            formatter.dateFormat = format
-            if let date = formatter.date(from: text) { return UInt64(max(0, date.timeIntervalSince1970)) }
-        }
+        for formatter in formatters { if let date = formatter.date(from: text) { return UInt64(max(0, date.timeIntervalSince1970)) } }
         return nil
     }
 }

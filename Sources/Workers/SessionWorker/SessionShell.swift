@@ -407,7 +407,7 @@ package final class SessionShell: WorkerShell {
         return rules
     }
     private static func seconds(_ minutes: Int) -> Int64 { minutes < 0 ? ShareLimits.unlimited : Int64(minutes) * 60 }
-    static let actions: [String: ShareAction] = ["stop": .stop, "remove": .remove, "remove_with_data": .removeWithData, "super_seeding": .superSeeding]
+    static let actions: [String: ShareAction] = ["stop": .stop, "remove": .remove, "remove_with_data": .removeWithData]
 
     /// Overrides that this build does not take any more are dropped with a word in the log.
     static func effective(_ configured: Settings, _ overrides: inout [String: String]) -> Settings {
