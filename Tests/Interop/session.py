@@ -172,8 +172,8 @@ class Session:
         self.btbt('resume', h)
         time.sleep(2.5)
         assert self.get('single')['state'] == 'seeding', 'its own -1 stands before the setting'
-        self.btbt('set', h, '--ratio', -2, '--limit-action', 'remove_with_data')
         path = Path(self.get('single')['contentPath'])
+        self.btbt('set', h, '--ratio', -2, '--limit-action', 'remove_with_data')
         until(lambda: not self.all(), 20, what='the removal')
         until(lambda: not path.exists(), 10, what='the data to go')
 
