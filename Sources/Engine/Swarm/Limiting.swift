@@ -125,9 +125,11 @@ extension Swarm {
         if paid < Int(length), downTree.isActive { downTree.charge(i, Int(length) - paid, now: now) }
     }
 
-    /// False: its next bytes would exceed a limit that was set after they were asked for; the shell posts no receive and
-    /// asks again with the next tick. The time of waiting does not count against the peer.
+    /// False: its next bytes would exceed a limit that was set after they were asked for, or would be requests beyond those
+    /// that wait already; the shell posts no receive and asks again when blocks left, and with the next tick. The time of
+    /// waiting does not count against the peer.
     package func mayReceive(_ p: PeerHandle, now: Instant) -> Bool {
+        if holdsRequestsBack(p, now: now) { return false }
         guard downTree.isActive, let i = row(p), peers[i].stage == .open, peers[i].requests.count > 1 else { return true }
         // The last block of a torrent is shorter than the rest: one block's leeway.
         let unpaid = (peers[i].requests.count - 1) * Int(PieceGeometry.blockLength) - peers[i].charged
@@ -135,6 +137,16 @@ extension Swarm {
         peers[i].waitingSince = now
         if peers[i].inBlock { peers[i].inBlockSince = now }
         return false
+    }
+
+    /// rTorrent asks for as many blocks as it got in three seconds, whatever our `reqq`, and cannot be told of a request
+    /// that was dropped. Its socket is left unread instead until the queue is shorter; not while it owes us blocks.
+    private func holdsRequestsBack(_ p: PeerHandle, now: Instant) -> Bool {
+        guard let i = row(p), !peers[i].fast, peers[i].stage == .open, peers[i].queued >= configuration.maxQueuedRequestsPerPeer,
+            peers[i].requests.count == 0
+        else { return false }
+        peers[i].lastReceived = now
+        return true
     }
 
     // MARK: upload

@@ -17,7 +17,8 @@ extension Swarm {
             return refuse(i, piece, begin, length, now, &effects)
         }
         let isAllowed = !peers[i].amChoking || peers[i].grantedFast.contains(piece)
-        guard isAllowed, torrents[t].isReady, peers[i].queued < configuration.maxQueuedRequestsPerPeer else {
+        let room = peers[i].fast ? configuration.maxQueuedRequestsPerPeer : configuration.maxUnrejectableRequests
+        guard isAllowed, torrents[t].isReady, peers[i].queued < room else {
             return refuse(i, piece, begin, length, now, &effects)
         }
         peers[i].queued += 1

@@ -130,7 +130,11 @@ package struct SwarmConfiguration: Sendable {
     /// Part of the pieces that must be there before the endgame begins, unless no more than four are missing.
     package var endgameThreshold = 0.95
     package var maxDialsPerSecond = 30
+    /// Said as `reqq`. More are rejected, or the socket of a peer without BEP 6 is held back.
     package var maxQueuedRequestsPerPeer = 2_000
+    /// Of a peer without BEP 6, to which nothing can be rejected: it would wait for ever for a request that was dropped.
+    /// Not reached while its socket is held back from 2,000 on: what one receive of 128 KiB holds is 7,710 requests.
+    package var maxUnrejectableRequests = 16_384
     package var maxPendingPerPrefix = 50
     package var maxPendingPerAddress = 20
     /// Of all addresses. A pending connection costs a descriptor and at most 16 KiB: 16 MiB in all.

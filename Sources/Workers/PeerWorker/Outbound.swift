@@ -119,6 +119,8 @@ extension PeerShell {
         releasePins(link)
         act(now: now)
         markDirty(link)
+        // It may have been held back while the queue was full.
+        if !link.receivePosted { postReceive(link, now: now) }
     }
 
     func releasePins(_ link: Link) {

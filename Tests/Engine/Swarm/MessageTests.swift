@@ -299,6 +299,25 @@ import Testing
         #expect(stage.take() == [.send(p, .reject(piece: 0, begin: 0, length: 16384))] && stage.swarm.report(p)!.queued == 1989)
     }
 
+    /// A request that was dropped without a word would be waited for for ever (BEP 6 §Reject).
+    @Test func whoCannotBeToldIsHeldBackInstead() {
+        let stage = Self.seeding()
+        let p = stage.join(fast: false)
+        stage.say(p, .interested)
+        _ = stage.take()
+        for _ in 0..<1999 { stage.say(p, .request(piece: 0, begin: 0, length: 16384)) }
+        #expect(stage.swarm.mayReceive(p, now: stage.now))
+        for _ in 0..<7710 { stage.say(p, .request(piece: 0, begin: 0, length: 16384)) }
+        #expect(!stage.swarm.mayReceive(p, now: stage.now))
+        #expect(stage.take().filter { if case .serve = $0 { true } else { false } }.count == 9709)
+        for _ in 0..<10_000 { stage.say(p, .request(piece: 0, begin: 0, length: 16384)) }
+        #expect(stage.take().filter { if case .serve = $0 { true } else { false } }.count == 16_384 - 9709)
+        stage.swarm.blockSent(p, bytes: 16384 * 14_384, blocks: 14_384, now: stage.now, into: &stage.effects)
+        #expect(!stage.swarm.mayReceive(p, now: stage.now))
+        stage.swarm.blockSent(p, bytes: 16384, blocks: 1, now: stage.now, into: &stage.effects)
+        #expect(stage.swarm.mayReceive(p, now: stage.now))
+    }
+
     @Test func unreadyDisksChokeAndReject() {
         let stage = Self.seeding()
         let p = Self.leech(stage)

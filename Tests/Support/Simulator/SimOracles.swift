@@ -116,7 +116,7 @@ extension SimWorld {
         shard.swarm.checkInvariants()
         var waiting: [PeerHandle: Int] = [:]
         for w in shard.waiting { waiting[w.peer, default: 0] += 1 }
-        if waiting.values.contains(where: { $0 > shard.configuration.maxQueuedRequestsPerPeer }) { broken("node \(n): a peer has too many requests waiting") }
+        if waiting.values.contains(where: { $0 > max(shard.configuration.maxQueuedRequestsPerPeer, shard.configuration.maxUnrejectableRequests) }) { broken("node \(n): a peer has too many requests waiting") }
         if shard.handed.count + shard.reads.count > shard.buffers.slotCount { broken("node \(n): more hand-overs than slots") }
     }
 
