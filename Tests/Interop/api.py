@@ -10,9 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
-from clients import Ccbt
+from clients import Ccbt, Libtorrent
 from content import Torrent, many_files, single_file
 from sandbox import address, until
+from session import Web
 
 USER, PASSWORD = 'admin', 'correct-horse'
 
@@ -73,7 +74,7 @@ class Api:
         self.down = self.folder / 'down'
         self.down.mkdir()
         self.ip, self.web = address(1), 18080
-        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down))
+        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down), rss__allow_local=True)
         self.state = self.folder / 'state'
         (self.state / 'api').mkdir(parents=True, mode=0o700)
         self.state.chmod(0o700)
@@ -214,6 +215,122 @@ class Api:
         q.app_set_preferences({'queueing_enabled': True, 'max_active_downloads': 0})
         same(q.app_default_save_path(), str(self.down))
         assert 'libtorrent' in q.app_build_info()
+
+    # -- feeds, folders, search --------------------------------------------------------------------------------------
+
+    def refused(self, kind, body):
+        import qbittorrentapi
+        try: body()
+        except getattr(qbittorrentapi.exceptions, kind): return
+        raise AssertionError(f'no {kind}')
+
+    def feeds(self):
+        q, web = self.library(), Web()
+        item = lambda n, title, day: f'<item><guid>{n}</guid><title>{title}</title><pubDate>{day:02} Nov 2026 10:00:00 GMT</pubDate><enclosure type="application/x-bittorrent" url="{web.put(f"/{n}.torrent", self.file(self.single).read_bytes())}"/></item>'
+        page = lambda *items: web.put('/feed.xml', f'<?xml version="1.0"?><rss version="2.0"><channel><title>The feed</title>{"".join(items)}</channel></rss>'.encode(), kind='application/rss+xml')
+        url = page(item(1, 'Show S01E01 720p', 1), item(2, 'Other', 2))
+        q.rss_add_folder('TV')
+        q.rss_add_feed(url, 'TV\\shows')
+        self.refused('Conflict409Error', lambda: q.rss_add_feed(url, 'again'))
+        self.refused('Conflict409Error', lambda: q.rss_add_folder('TV'))
+        self.refused('Conflict409Error', lambda: q.rss_add_feed(url + '?2', 'nowhere\\shows'))
+        feed = lambda: q.rss_items(include_feed_data=True)['TV']['shows']
+        until(lambda: len(feed().get('articles', [])) == 2, 30, what='the articles')
+        same((feed().url, feed().title, feed().hasError), (url, 'The feed', False))
+        same([a.title for a in feed().articles], ['Other', 'Show S01E01 720p'])
+        same((feed().articles[0].date, feed().articles[0].isRead), ('02 Nov 2026 10:00:00 +0000', False))
+        assert 'articles' not in q.rss_items()['TV']['shows'], 'without data'
+        q.rss_mark_as_read('TV\\shows', feed().articles[0].id)
+        until(lambda: [a.isRead for a in feed().articles] == [True, False], 10, what='one article read')
+        self.refused('NotFound404Error', lambda: q.rss_mark_as_read('TV\\none'))
+        # Rules: made, seen, tried, renamed, and one that adds what it takes.
+        q.rss_set_rule('off', {'enabled': False, 'mustContain': 'show', 'affectedFeeds': [url], 'assignedCategory': 'series', 'torrentContentLayout': 'Subfolder', 'addPaused': True, 'no such key': 1})
+        rule = q.rss_rules()['off']
+        same((rule.enabled, rule.mustContain, list(rule.affectedFeeds), rule.assignedCategory, rule.torrentContentLayout, rule.addPaused, rule.lastMatch), (False, 'show', [url], 'series', 'Subfolder', True, ''))
+        same((rule.torrentParams.category, rule.torrentParams.stopped), ('series', True))
+        same(dict(q.rss_matching_articles('off')), {'shows': ['Show S01E01 720p']})
+        same(dict(q.rss_matching_articles('no such rule')), {})
+        h = self.logged()
+        same(h.post('rss/matchingArticles', {'ruleName': 'new', 'ruleDef': json.dumps({'mustContain': 'other', 'affectedFeeds': [url]})}).json(), {'shows': ['Other']}, 'a rule that is not stored')
+        same(h.post('rss/setRule', {'ruleName': 'bad', 'ruleDef': json.dumps({'mustContain': '(', 'useRegex': True})}).status, 400)
+        same(h.post('rss/setRule', {'ruleName': 'bad', 'ruleDef': '[]'}).status, 400)
+        q.rss_rename_rule('off', 'rule')
+        same(list(q.rss_rules()), ['rule'])
+        same(h.post('rss/cloneRule', {'sourceName': 'rule', 'cloneName': 'copy'}).status, 200)
+        same(set(q.rss_rules()), {'rule', 'copy'})
+        q.rss_remove_rule('copy')
+        until(lambda: list(q.rss_rules()) == ['rule'], 10, what='the copy to go')
+        q.rss_set_rule('rule', {**q.rss_rules()['rule'], 'enabled': True, 'torrentParams': {'category': 'series', 'tags': ['feed'], 'stopped': True, 'content_layout': 'Original'}})
+        until(lambda: len(q.torrents_info()) == 1, 30, what='the torrent that the rule takes')
+        one = q.torrents_info()[0]
+        same((one.hash, one.category, one.tags), (self.single.hash, 'series', 'feed'))
+        assert q.rss_rules()['rule'].lastMatch.startswith('01 Nov 2026'), q.rss_rules()['rule'].lastMatch
+        # A new article by hand, another address, another place, and the end.
+        page(item(3, 'Third', 3))
+        q.rss_refresh_item('TV')
+        until(lambda: feed().articles[0].title == 'Third', 30, what='the refresh')
+        q.rss_set_feed_url(url + '?other', 'TV\\shows')
+        until(lambda: feed().hasError, 30, what='the error of an address that is not there')
+        q.rss_move_item('TV\\shows', 'moved')
+        assert 'moved' in q.rss_items() and 'shows' not in q.rss_items()['TV'], q.rss_items()
+        self.refused('Conflict409Error', lambda: q.rss_remove_item('nothing'))
+        for path in ('moved', 'TV'): q.rss_remove_item(path)
+        same(dict(q.rss_items()), {})
+        q.rss_remove_rule('rule')
+
+    def no_search(self):
+        q = self.library()
+        same((list(q.search_plugins()), list(q.search_status())), ([], []))
+        self.refused('Conflict409Error', lambda: q.search_start('debian', 'all', 'all'))
+        for call in (q.search_stop, q.search_results, q.search_delete): self.refused('NotFound404Error', lambda: call(search_id=1))
+        q.search_update_plugins()
+        q.search_enable_plugin(plugins='x', enable=False)
+        q.search_uninstall_plugin(names='x')
+        self.refused('Conflict409Error', lambda: q.search_install_plugin(sources='http://10.77.0.9/x.py'))
+
+    def folders(self):
+        """Listings only of what the session uses; a torrent's folder for the time until it is complete."""
+        q, h = self.library(), self.logged()
+        (self.down / 'inner').mkdir(exist_ok=True)
+        (self.down / 'a file').write_text('x')
+        (self.down / 'out').symlink_to('/etc')
+        same(sorted(q.app_get_directory_content(str(self.down))), [f'{self.down}/{n}' for n in ('a file', 'inner', 'out')])
+        same(h.post('app/getDirectoryContent', {'dirPath': f'{self.down}/', 'mode': 'files'}).json(), [f'{self.down}/a file'])
+        same(h.post('app/getDirectoryContent', {'dirPath': f'{self.down}', 'mode': 'dirs'}).json(), [f'{self.down}/inner', f'{self.down}/out'])
+        for path in ('/etc', f'{self.down}/../..', f'{self.down}/out', f'{self.down}/none'): same(h.post('app/getDirectoryContent', {'dirPath': path}).status, 404, path)
+        for body in ({}, {'dirPath': 'down'}, {'dirPath': str(self.down), 'mode': 'x'}): same(h.post('app/getDirectoryContent', body).status, 400, str(body))
+        assert int(h.post('app/getFreeSpaceAtPath', {'path': str(self.down)}).text) > 0
+        same(h.post('app/getFreeSpaceAtPath', {'path': '/proc'}).status, 404)
+        for name in ('inner', ): (self.down / name).rmdir()
+        for name in ('a file', 'out'): (self.down / name).unlink()
+        # The folder for incomplete data: there and back, each time with what is there already.
+        away = self.folder / 'incomplete'
+        data = self.single.source.read_bytes()
+        (self.down / self.single.name).write_bytes(data[:300 << 10] + bytes(len(data) - (300 << 10)))
+        q.torrents_add(torrent_files=str(self.file(self.single)), is_stopped=True)
+        info = lambda: q.torrents_info()[0]
+        until(lambda: info().state == 'stoppedDL' and info().progress > 0, 30, what='the first look')
+        q.torrents_set_download_path(str(away), self.single.hash)
+        place = lambda: (info().state, info().save_path, info().download_path, info().content_path)
+        until(lambda: place() == ('stoppedDL', str(self.down), str(away), f'{away}/{self.single.name}'), 30, what='the way into the folder')
+        assert (away / self.single.name).exists() and not (self.down / self.single.name).exists()
+        q.torrents_set_download_path('', self.single.hash)
+        until(lambda: place() == ('stoppedDL', str(self.down), '', f'{self.down}/{self.single.name}'), 30, what='the way back')
+        assert (self.down / self.single.name).exists()
+        same(h.post('torrents/setDownloadPath', {'id': self.single.hash, 'path': 'relative'}).status, 400)
+        assert info().progress > 0, 'what was there is still there'
+
+    def banned_peers(self):
+        q = self.library()
+        q.transfer_ban_peers(['10.1.2.3:6881', '[2001:db8::7]:6881', 'nonsense'])
+        rows = {r['address']: r for r in self.daemon.btbt('bans')}
+        assert {'10.1.2.3', '2001:db8::/64'} <= set(rows), rows
+        same(rows['10.1.2.3']['reason'], 'by_user')
+        limits = self.logged().get('transfer/getSpeedLimits').json()
+        same(set(limits), {'dl_limit', 'up_limit', 'alt_dl_limit', 'alt_up_limit'})
+        self.logged().post('transfer/setSpeedLimits', {'alt_dl_limit': 4096})
+        until(lambda: self.logged().get('transfer/getSpeedLimits').json()['alt_dl_limit'] == 4096, 10, what='the alternative limit')
+        self.logged().post('transfer/setSpeedLimits', {'alt_dl_limit': 0})
 
     # -- programs ----------------------------------------------------------------------------------------------------
 
@@ -492,6 +609,10 @@ class Api:
         yield 'qbittorrent-api: magnets', self.magnets
         yield 'sync/maindata deltas', self.deltas
         yield 'qbittorrent-api: preferences', self.preferences
+        yield 'qbittorrent-api: feeds and rules', self.feeds
+        yield 'qbittorrent-api: search without plugins', self.no_search
+        yield 'qbittorrent-api: folders, download path', self.folders
+        yield 'qbittorrent-api: banned peers, all limits', self.banned_peers
         yield 'Sonarr: grab, import, remove', self.sonarr
         yield 'cross-seed: inject and recheck', self.cross_seed
         yield 'autobrr: push and reannounce', self.autobrr

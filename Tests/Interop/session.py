@@ -438,4 +438,4 @@ def main():
     sys.exit(session.failed > 0)
 
 
-main()
+if __name__ == '__main__': main()

@@ -122,7 +122,7 @@ extension CatalogCore {
         default:
             return s.edits.flatMap { id, edit -> [String] in
                 guard let record = row(id)?.record else { return [] }
-                if let path = edit.savePath { return TorrentRecord.join(path, record.roots) }
+                if let path = edit.savePath ?? edit.dataPath { return TorrentRecord.join(path, record.roots) }
                 if let roots = edit.roots { return TorrentRecord.join(record.savePath, roots) }
                 return []
             }

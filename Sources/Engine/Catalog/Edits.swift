@@ -85,6 +85,11 @@ extension CatalogCore {
                     edit.savePath = folder
                 }
             }
+            if let path = wish.incompletePath { edit.dataPath = try dataPath(record, id, incomplete: path) }
+            if let path = edit.dataPath {
+                guard edit.savePath == nil else { throw .conflict("the save path and the folder for incomplete data cannot change at once") }
+                for root in TorrentRecord.join(path, record.roots) where !taken.insert(root).inserted { throw .conflict("two of these torrents write \(root)") }
+            }
             if let path = edit.savePath {
                 for root in TorrentRecord.join(path, record.roots) where !taken.insert(root).inserted { throw .conflict("two of these torrents write \(root)") }
             }
@@ -102,6 +107,18 @@ extension CatalogCore {
             out.append((id, edit))
         }
         return out
+    }
+
+    /// Where data has to go when its folder for the time until completion changes; nil: nowhere.
+    private func dataPath(_ record: TorrentRecord, _ id: TorrentID, incomplete path: String) throws(CatalogRefusal) -> String? {
+        if !path.isEmpty { try check(path: path) }
+        // Before the first look the data is where it belongs, and after completion it is there again.
+        guard record.facts.hasMetadata, record.isChecked, row(id)?.isComplete != true else { return nil }
+        let folder = path.isEmpty ? record.wantedPath : path
+        if !record.movingTo.isEmpty { throw .conflict("\(record.name) is being moved to \(record.movingTo)") }
+        guard folder != record.savePath else { return nil }
+        for root in TorrentRecord.join(folder, record.roots) { try checkRoot(root, of: id) }
+        return folder
     }
 
     /// The move may be refused for one torrent of a category; it stays where it is, which its save path shows.

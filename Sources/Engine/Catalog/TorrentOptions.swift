@@ -149,6 +149,10 @@ package struct TorrentEdit: Hashable, Sendable {
     package var rank: Int64?
     /// Folder for the data, or for when all of it is there.
     package var savePath: String?
+    /// Folder that holds the data while it is incomplete; empty: none.
+    package var incompletePath: String?
+    /// Where the data of an unfinished torrent goes for that now; worked out, not wished.
+    package var dataPath: String?
     /// The whole plan, and the top-level names that it makes.
     package var names: NamePlan?
     package var roots: [String]?
@@ -204,6 +208,11 @@ extension TorrentRecord {
         if let v = e.rank { options.rank = v }
         options.hooksDue.subtract(e.hooksDone)
         if let v = e.savePath { aim(at: v) }
+        if let v = e.incompletePath { options.incompletePath = v }
+        if let v = e.dataPath {
+            if options.finalPath.isEmpty { options.finalPath = savePath }
+            beginMove(to: v, names)
+        }
         if let v = e.names {
             if facts.hasMetadata {
                 if movingTo.isEmpty { (movingTo, movingNames, movingRoots) = (savePath, names, roots) }

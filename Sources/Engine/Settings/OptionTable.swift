@@ -249,6 +249,9 @@ package enum OptionTable {
         option("api.trusted_proxies", .list(maximumCount: 64), .list([]), "addresses or networks whose X-Forwarded headers are believed"),
         option("api.tls_certificate", .path, .text(""), "PEM file of the certificate chain; with api.tls_key: HTTPS instead of HTTP"),
         option("api.tls_key", .path, .text(""), "PEM file of its private key"),
+        option(
+            "api.allowed_roots", .list(maximumCount: 64), .list([]),
+            "folders below which HTTP clients may name paths; empty: save paths anywhere, and looking into the folders that torrents use"),
         option("api.alternative_ui", .path, .text(""), "folder of another web page, served instead of the built-in one"),
     ]
 

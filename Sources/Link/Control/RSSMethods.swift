@@ -68,7 +68,7 @@ extension ControlMethods {
     }
     /// What a rule would take of the articles that are kept.
     package enum RSSMatching: ControlMethod {
-        package typealias Parameters = NameParameters
+        package typealias Parameters = RSSMatchingParameters
         package typealias Answer = RSSMatchingAnswer
         package static let name = "rss.matching"
     }
@@ -229,6 +229,13 @@ package struct RSSRuleRow: Codable, Equatable, Sendable {
         savePath = ""
         tags = []
     }
+}
+
+package struct RSSMatchingParameters: Codable, Equatable, Sendable {
+    package var name: String
+    /// A rule that is still being written; absent: the stored one of that name.
+    package var rule: RSSRuleRow?
+    package init(name: String, rule: RSSRuleRow? = nil) { (self.name, self.rule) = (name, rule) }
 }
 
 package struct RSSMatchingAnswer: Codable, Equatable, Sendable {

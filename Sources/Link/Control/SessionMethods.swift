@@ -185,6 +185,8 @@ package struct SetTorrentsParameters: Codable, Equatable, Sendable {
     package var autoManaged: Bool?
     /// Absolute; automatic management ends. Answered at once: `moving` shows the rest. See `move` for an answer at the end.
     package var savePath: String?
+    /// Absolute folder that holds the data while it is incomplete; "": none. What is there moves.
+    package var incompletePath: String?
     package var sequential: Bool?
     /// The first and the last piece of each file before others.
     package var firstLastFirst: Bool?

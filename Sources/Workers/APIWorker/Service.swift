@@ -37,9 +37,10 @@ final class Service: Sendable {
         let files = try SecretFiles(stateDirectory: stateDirectory)
         gatekeeper = try Gatekeeper(settings: settings, files: files, log: log)
         let space = FreeSpace(path: { mirror.read { $0.options["disk.download_dir"] ?? "" } })
-        qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, log: log)
-        transmission = TransmissionRPC(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, log: log)
-        native = NativeAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space)
+        let folders = AllowedFolders(mirror: mirror, roots: settings.list("api.allowed_roots"))
+        qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, log: log)
+        transmission = TransmissionRPC(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, log: log)
+        native = NativeAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders)
         freeSpace = space
         let alternative = settings.string("api.alternative_ui")
         pages = try StaticFiles(folder: alternative.isEmpty ? StaticFiles.builtIn() : alternative, isAlternative: !alternative.isEmpty)

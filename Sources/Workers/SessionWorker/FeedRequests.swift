@@ -28,7 +28,7 @@ extension SessionShell {
                 rss.rules[name] = nil
                 listChanged("rules")
             }
-        case ControlMethods.RSSMatching.name: try matching(from, p(NameParameters.self).name)
+        case ControlMethods.RSSMatching.name: try matching(from, p())
         default: return false
         }
         return true
@@ -152,14 +152,18 @@ extension SessionShell {
 
     // MARK: rules
 
-    private func setRule(_ from: Asker, _ p: RSSRuleRow) throws(ControlError) {
-        var rule = p
+    private static func check(_ p: RSSRuleRow) throws(ControlError) {
         let texts = [p.name, p.mustContain, p.mustNotContain, p.episodeFilter, p.category, p.savePath]
         guard !p.name.isEmpty, texts.allSatisfy({ $0.utf8.count <= Control.feedTextLimit }), p.affectedFeeds.count <= Control.feedsLimit, p.tags.count <= Control.tagsPerTorrentLimit else {
             throw ControlError(.invalidParameters, "a rule has a name, and texts of at most \(Control.feedTextLimit) bytes")
         }
         if let fault = FeedRule(p).fault() { throw ControlError(.invalidParameters, Text.printable(fault, limit: 300)) }
         guard p.savePath.isEmpty || p.savePath.hasPrefix("/") else { throw ControlError(.invalidParameters, "the save path must be absolute") }
+    }
+
+    private func setRule(_ from: Asker, _ p: RSSRuleRow) throws(ControlError) {
+        var rule = p
+        try Self.check(p)
         guard rss.rules.count < Control.rulesLimit || rss.rules[p.name] != nil else { throw ControlError(.tooLarge, "at most \(Control.rulesLimit) rules") }
         rule.lastMatch = rss.rules[p.name]?.lastMatch ?? 0
         rule.previouslyMatched = Array(p.previouslyMatched.suffix(FeedRule.seenLimit))
@@ -186,8 +190,9 @@ extension SessionShell {
         }
     }
 
-    private func matching(_ from: Asker, _ name: String) throws(ControlError) {
-        guard let row = rss.rules[name] else { throw ControlError(.notFound, "no rule \(Text.printable(name, limit: 200))") }
+    private func matching(_ from: Asker, _ p: RSSMatchingParameters) throws(ControlError) {
+        guard let row = p.rule ?? rss.rules[p.name] else { throw ControlError(.notFound, "no rule \(Text.printable(p.name, limit: 200))") }
+        try Self.check(row)
         let feeds = rss.feeds.values.filter { row.affectedFeeds.contains($0.url) }.sorted { $0.path < $1.path }
         let token = wait(from, .pool)
         pool({ () -> RSSMatchingAnswer in

@@ -81,6 +81,7 @@ extension SessionShell {
         edit.removeTags = p.removeTags ?? []
         edit.isAutoManaged = p.autoManaged
         edit.savePath = p.savePath.map(Self.tidy)
+        edit.incompletePath = p.incompletePath.map(Self.tidy)
         edit.isSequential = p.sequential
         try Self.refuseAbsent(firstLastFirst: p.firstLastFirst, superSeeding: p.superSeeding == true || p.limitAction == .superSeeding)
         edit.isForced = p.forceStart

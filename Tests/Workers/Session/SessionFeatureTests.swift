@@ -139,7 +139,7 @@ import WorkerKit
         #expect(row.category == "new" && row.savePath == "/dl/new")
         let feed = try client.call(ControlMethods.RSSItems.self, RSSItemsParameters(articles: true)).feeds[0]
         #expect(feed.title == "F" && feed.unread == 1 && feed.articles?.count == 2)
-        #expect(try client.call(ControlMethods.RSSMatching.self, NameParameters(name: "r")).feeds.first?.articles == ["One & two"])
+        #expect(try client.call(ControlMethods.RSSMatching.self, RSSMatchingParameters(name: "r")).feeds.first?.articles == ["One & two"])
         #expect(code { try client.call(ControlMethods.RSSAddFeed.self, RSSFeedParameters(url: "https://h/feed")) } == .conflict)
         #expect(code { try client.call(ControlMethods.RSSMove.self, RSSMoveParameters(path: "https://h/feed", newPath: "no\\x")) } == .conflict)
     }

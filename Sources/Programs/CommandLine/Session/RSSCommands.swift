@@ -159,7 +159,7 @@ struct RSSMatching: DaemonCommand {
     @OptionGroup var global: GlobalOptions
     @Argument var name: String
     func run(_ daemon: ControlClient) throws {
-        let answer = try daemon.call(ControlMethods.RSSMatching.self, NameParameters(name: name))
+        let answer = try daemon.call(ControlMethods.RSSMatching.self, RSSMatchingParameters(name: name))
         if global.json { return JSONOutput.show(answer.feeds) }
         for feed in answer.feeds { for title in feed.articles { Terminal.out("\(Printable.escape(feed.path))  \(Printable.escape(title))") } }
     }

@@ -28,6 +28,7 @@ package struct NativeAPI: Sendable {
     let gateway: Gateway
     let gatekeeper: Gatekeeper
     let freeSpace: FreeSpace
+    let folders: AllowedFolders
     let streams = EventStreams()
 
     package static let routes: [Route] = torrentRoutes + daemonRoutes

@@ -49,6 +49,7 @@ extension NativeAPI {
                 guard p.magnet != nil else { throw Refusal(.badRequest, "neither a magnet nor a hash") }
             }
             p.save = object["save"] as? String
+            try await api.folders.writable(optional: p.save)
             p.paused = object["paused"] as? Bool
             p.sequential = object["sequential"] as? Bool
             p.skipCheck = object["skipCheck"] as? Bool
@@ -119,7 +120,9 @@ extension NativeAPI {
             body: [("save", "string", "absolute path of the folder")]
         ) { api, exchange, v in
             let entry = try api.entry(v)
-            _ = try await api.gateway.call(ControlMethods.Move.self, MoveParameters(hash: entry.hash, save: object(exchange)["save"] as? String ?? ""))
+            let save = try object(exchange)["save"] as? String ?? ""
+            try await api.folders.writable(optional: save)
+            _ = try await api.gateway.call(ControlMethods.Move.self, MoveParameters(hash: entry.hash, save: save))
             return Reply(.noContent, type: "application/json", [])
         },
         action("pause", "Pauses it", ControlMethods.Pause.self), action("resume", "Starts it", ControlMethods.Resume.self),
@@ -148,6 +151,7 @@ extension NativeAPI {
         case "remove": perform = { _ = try await gateway.call(ControlMethods.Remove.self, RemoveParameters(hash: $0, withData: withData)) }
         case "move":
             guard let save else { throw Refusal(.badRequest, "save is missing") }
+            try await folders.writable(optional: save)
             perform = { _ = try await gateway.call(ControlMethods.Move.self, MoveParameters(hash: $0, save: save)) }
         default: throw Refusal(.badRequest, "action is none of pause, resume, recheck, announce, remove, move")
         }

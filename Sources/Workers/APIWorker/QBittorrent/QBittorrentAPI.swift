@@ -17,11 +17,12 @@ package struct QBittorrentAPI: Sendable {
     let gateway: Gateway
     let gatekeeper: Gatekeeper
     let freeSpace: FreeSpace
+    let folders: AllowedFolders
     let log: Log
 
     /// Everything that needs a login.
     static let routes: [String: Handler] = [:].merging(appRoutes) { $1 }.merging(torrentRoutes) { $1 }.merging(transferRoutes) { $1 }
-        .merging(syncRoutes) { $1 }.merging(sessionRoutes) { $1 }
+        .merging(syncRoutes) { $1 }.merging(sessionRoutes) { $1 }.merging(rssRoutes) { $1 }.merging(searchRoutes) { $1 }.merging(folderRoutes) { $1 }
 
     /// `path` is what stands behind `/api/v2/`.
     package func respond(_ path: String, _ exchange: Exchange) async throws -> Reply {
@@ -58,8 +59,8 @@ package struct QBittorrentAPI: Sendable {
         "app/networkInterfaceAddressList", "app/cookies", "transfer/info", "transfer/speedLimitsMode", "transfer/uploadLimit", "transfer/downloadLimit",
         "torrents/info", "torrents/count", "torrents/properties", "torrents/trackers", "torrents/files", "torrents/webseeds", "torrents/pieceStates",
         "torrents/pieceHashes", "torrents/categories", "torrents/tags", "torrents/export", "sync/maindata", "sync/torrentPeers", "log/main", "log/peers",
-        "rss/items", "rss/rules", "rss/matchingArticles", "search/status", "search/results", "search/plugins", "torrentcreator/status",
-        "torrentcreator/torrentFile",
+        "rss/items", "rss/rules", "rss/exportRules", "rss/matchingArticles", "search/status", "search/results", "search/plugins", "search/categories",
+        "torrentcreator/status", "torrentcreator/torrentFile", "app/getDirectoryContent", "app/getFreeSpaceAtPath", "transfer/getSpeedLimits",
     ]
 
     /// What clients of this API expect for the session's words.

@@ -12,6 +12,7 @@ extension QBittorrentAPI {
         "torrents/createCategory": { api, exchange, _ in
             let name = try exchange.required("category")
             guard !name.isEmpty else { throw Refusal(.badRequest, "Category cannot be empty") }
+            try await api.folders.writable(optional: exchange["savePath"])
             do throws(ControlError) {
                 _ = try await api.gateway.call(ControlMethods.CreateCategory.self, CategoryRow(name: name, savePath: exchange["savePath"] ?? ""))
             } catch { throw error.code == .invalidParameters ? Refusal(.conflict, error.message) : QBittorrentAPI.refusal(error) }
@@ -20,6 +21,7 @@ extension QBittorrentAPI {
         "torrents/editCategory": { api, exchange, _ in
             let name = try exchange.required("category")
             guard !name.isEmpty else { throw Refusal(.badRequest, "Category cannot be empty") }
+            try await api.folders.writable(optional: exchange["savePath"])
             do throws(ControlError) {
                 _ = try await api.gateway.call(ControlMethods.EditCategory.self, CategoryRow(name: name, savePath: exchange["savePath"] ?? ""))
             } catch { throw error.code == .notFound ? Refusal(.conflict, error.message) : QBittorrentAPI.refusal(error) }
@@ -90,12 +92,29 @@ extension QBittorrentAPI {
         "torrents/setLocation": { api, exchange, _ in
             let location = try exchange.required("location").trimmingCharacters(in: .whitespaces)
             guard location.hasPrefix("/") else { throw Refusal(.badRequest, "the location is no absolute path") }
+            try await api.folders.writable(optional: location)
             return try await api.set(exchange) { $0.savePath = location }
         },
         "torrents/setSavePath": { api, exchange, _ in
             let path = try exchange.required("path")
             guard path.hasPrefix("/") else { throw Refusal(.badRequest, "the path is not absolute") }
+            try await api.folders.writable(optional: path)
             return try await api.set(exchange, of: "id") { $0.savePath = path }
+        },
+        "torrents/setDownloadPath": { api, exchange, _ in
+            let path = try exchange.required("path").trimmingCharacters(in: .whitespaces)
+            guard path.isEmpty || path.hasPrefix("/") else { throw Refusal(.badRequest, "the path is not absolute") }
+            try await api.folders.writable(optional: path)
+            return try await api.set(exchange, of: "id") { $0.incompletePath = path }
+        },
+        "torrents/SSLParameters": { api, exchange, _ in
+            // No torrent here has a certificate of its own (libtorrent's SSL torrents).
+            _ = try api.entry(exchange)
+            return .json { json in for name in ["ssl_certificate", "ssl_private_key", "ssl_dh_params"] { json.field(name, "") } }
+        },
+        "torrents/setSSLParameters": { api, exchange, _ in
+            _ = try api.entry(exchange)
+            throw Refusal(.badRequest, "SSL torrents are not in this build")
         },
         "torrents/rename": { api, exchange, _ in
             let name = try exchange.required("name").trimmingCharacters(in: .whitespacesAndNewlines)
@@ -178,10 +197,6 @@ extension QBittorrentAPI {
                     }
                 })
         },
-        // An installation without search plugins.
-        "search/plugins": { _, _, _ in .json(Array("[]".utf8)) }, "search/status": { _, _, _ in .json(Array("[]".utf8)) },
-        "search/start": { _, _, _ in throw Refusal(.conflict, "no search plugin is installed") }, "search/stop": { _, _, _ in throw Refusal(.notFound) },
-        "search/results": { _, _, _ in throw Refusal(.notFound) }, "search/delete": { _, _, _ in throw Refusal(.notFound) },
     ]
 
     static let limitActions: [String: LimitAction] = [

@@ -182,6 +182,8 @@ extension QBittorrentAPI {
         template.skipCheck = exchange.flag("skip_checking") ?? exchange.flag("seedMode")
         template.sequential = exchange.flag("sequentialDownload")
         Self.options(exchange, &template)
+        try await folders.writable(optional: template.save)
+        try await folders.writable(optional: template.incompletePath)
         let links = (exchange["urls"] ?? "").split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         guard !links.isEmpty || !exchange.files.isEmpty else { throw Refusal(.badRequest, "neither urls nor files were given") }
         var added = 0, failures: [ControlError] = []

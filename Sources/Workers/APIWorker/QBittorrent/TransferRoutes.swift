@@ -17,6 +17,28 @@ extension QBittorrentAPI {
         "transfer/uploadLimit": { api, _, _ in .text(String(api.mirror.read { $0.kibOption("limits.global_up_kib") })) },
         "transfer/setDownloadLimit": { api, exchange, _ in try await api.setLimit("limits.global_down_kib", exchange.required("limit")) },
         "transfer/setUploadLimit": { api, exchange, _ in try await api.setLimit("limits.global_up_kib", exchange.required("limit")) },
+        "transfer/getSpeedLimits": { api, _, _ in
+            let limits = api.mirror.read { state in speedLimits.map { ($0.name, state.kibOption($0.option)) } }
+            return .json { json in for (name, limit) in limits { json.field(name, limit) } }
+        },
+        "transfer/setSpeedLimits": { api, exchange, _ in
+            for (name, option) in speedLimits { if let limit = exchange[name] { _ = try await api.setLimit(option, limit) } }
+            return .done
+        },
+        "transfer/banPeers": { api, exchange, _ in
+            // What is no peer is passed over, as qBittorrent does; its bans have no end either.
+            let peers = try exchange.required("peers").split(separator: "|").compactMap { Endpoint($0.trimmingCharacters(in: .whitespaces)) }
+            for peer in peers where !peer.isUnspecified && !peer.isMulticast {
+                // Several programs share a loopback address: there the port belongs to the ban.
+                let address = peer.isLoopback ? peer.description : peer.address
+                _ = try await api.gateway.call(ControlMethods.AddBan.self, AddBanParameters(address: address, seconds: 10 * 365 * 86400))
+            }
+            return .done
+        },
+    ]
+
+    private static let speedLimits: [(name: String, option: String)] = [
+        ("up_limit", "limits.global_up_kib"), ("dl_limit", "limits.global_down_kib"), ("alt_up_limit", "limits.alt_up_kib"), ("alt_dl_limit", "limits.alt_down_kib"),
     ]
 
     private func setAlternative(_ on: Bool) async throws -> Reply {

@@ -20,6 +20,7 @@ struct TransmissionRPC: Sendable {
     let gateway: Gateway
     let gatekeeper: Gatekeeper
     let freeSpace: FreeSpace
+    let folders: AllowedFolders
     let log: Log
     let tokens = SessionTokens()
 
@@ -75,7 +76,7 @@ struct TransmissionRPC: Sendable {
         case "session-close":
             _ = try await gateway.call(ControlMethods.Shutdown.self, Empty())
             return [:]
-        case "free-space": return try space(a)
+        case "free-space": return try await space(a)
         case "group-get": return ["group": [Any]()]
         default: throw Refusal(.notFound, "method name not recognized")
         }
@@ -151,6 +152,7 @@ struct TransmissionRPC: Sendable {
             throw Refusal(.badRequest, "no filename or metainfo specified")
         }
         if let folder = a["download-dir"] as? String, !folder.isEmpty { p.save = folder }
+        try await folders.writable(optional: p.save)
         p.paused = a["paused"] as? Bool
         p.sequential = (a["sequential-download"] ?? a["sequential_download"]) as? Bool
         do throws(ControlError) {
@@ -184,6 +186,7 @@ struct TransmissionRPC: Sendable {
     private func setLocation(_ a: [String: Any]) async throws -> [String: Any] {
         guard let location = a["location"] as? String, location.hasPrefix("/") else { throw Refusal(.badRequest, "new location path is not absolute") }
         guard a["move"] as? Bool ?? false else { throw Refusal(.notImplemented, "only with move: data and folder stay together here") }
+        try await folders.writable(optional: location)
         let gateway = self.gateway, log = self.log
         for entry in selected(a["ids"]) {
             // Answered when the data have moved, which may take minutes: nobody waits here, and the torrent shows the rest.
@@ -196,10 +199,10 @@ struct TransmissionRPC: Sendable {
         return [:]
     }
 
-    private func space(_ a: [String: Any]) throws -> [String: Any] {
+    private func space(_ a: [String: Any]) async throws -> [String: Any] {
         guard let path = a["path"] as? String, path.hasPrefix("/") else { throw Refusal(.badRequest, "directory path is not absolute") }
-        guard path == mirror.read({ $0.options["disk.download_dir"] ?? "" }) else { throw Refusal(.notFound, "only the download folder is looked at") }
-        return ["path": path, "size-bytes": freeSpace.bytes, "total_size": freeSpace.total]
+        let space = try await folders.space(path)
+        return ["path": path, "size-bytes": space.free, "total_size": space.total]
     }
 }
 

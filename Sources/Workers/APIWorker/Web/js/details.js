@@ -1,7 +1,7 @@
 // One torrent looked at closely: overview with the piece map, files, trackers, peers, speed.
 
 import { get, poll, post } from './api.js'
-import { el, setText, toast } from './dom.js'
+import { el, openDialog, openMenu, setText, toast } from './dom.js'
 import * as format from './format.js'
 import { drawLines, drawPieces } from './plot.js'
 import { History } from './store.js'
@@ -192,9 +192,22 @@ class Peers {
       for (const [key, change] of Object.entries(delta.peers ?? {})) this.peers.set(key, { ...this.peers.get(key), ...change })
       for (const key of delta.peers_removed ?? []) this.peers.delete(key)
       const rows = [...this.peers].sort(([, a], [, b]) => b.dl_speed + b.up_speed - a.dl_speed - a.up_speed).slice(0, 1000)
-      this.body.replaceChildren(...rows.map(([key, p]) => el('tr', {}, el('td', {}, key), el('td', { class: 'wrap' }, p.client), el('td', {}, p.connection), el('td', { title: p.flags_desc ?? '' }, p.flags),
+      this.body.replaceChildren(...rows.map(([key, p]) => el('tr', { tabIndex: 0, 'data-peer': key, oncontextmenu: (e) => this.menu(e, key), onkeydown: (e) => { if (e.key === 'ContextMenu' || (e.key === 'F10' && e.shiftKey)) this.menu(e, key) } }, el('td', {}, key), el('td', { class: 'wrap' }, p.client), el('td', {}, p.connection), el('td', { title: p.flags_desc ?? '' }, p.flags),
         el('td', { class: 'number' }, format.percent(p.progress)), el('td', { class: 'number down' }, format.rate(p.dl_speed)), el('td', { class: 'number up' }, format.rate(p.up_speed)), el('td', { class: 'number' }, format.bytes(p.downloaded)), el('td', { class: 'number' }, format.bytes(p.uploaded)))))
     }, () => 1500)
+  }
+  menu(event, key) {
+    event.preventDefault()
+    event.stopPropagation()
+    const place = event.currentTarget.getBoundingClientRect()
+    openMenu(event.clientX || place.left + 40, event.clientY || place.bottom, [[t('Ban…'), () => this.ban(key), 'danger']])
+  }
+  async ban(key) {
+    const answer = await openDialog(t('Ban'), el('p', {}, `${key}: ${t('no connection to it or from it any more, in any torrent.')}`), [
+      el('button', { type: 'button', onclick: (e) => e.target.closest('dialog').close('') }, t('Cancel')), el('button', { class: 'danger', type: 'submit', value: 'ban' }, t('Ban'))])
+    if (answer !== 'ban') return
+    try { await post('transfer/banPeers', { peers: key }) } catch (error) { toast(error.message, true) }
+    this.poller.now()
   }
   stop() { this.poller.stop() }
 }

@@ -9,6 +9,7 @@ import { Filters } from './filters.js'
 import * as format from './format.js'
 import { LogPage } from './log.js'
 import { drawLines } from './plot.js'
+import { RSSPage } from './rss.js'
 import { SettingsPage } from './settings.js'
 import { Store } from './store.js'
 import { TorrentTable } from './table.js'
@@ -72,7 +73,7 @@ class Frame {
     this.totals = el('span', { class: 'wide-only' })
     this.alternative = el('button', { type: 'button', class: 'plain alternative', 'aria-label': t('Alternative speed limits'), title: t('Alternative speed limits'), onclick: () => this.toggleLimits() }, 'ALT')
     this.main = el('main', { class: 'main', id: 'main' })
-    this.nav = el('nav', { 'aria-label': t('Pages') }, Object.entries({ torrents: 'Torrents', workers: 'Workers', log: 'Log', settings: 'Settings' }).map(([key, name]) =>
+    this.nav = el('nav', { 'aria-label': t('Pages') }, Object.entries({ torrents: 'Torrents', workers: 'Workers', rss: 'RSS', log: 'Log', settings: 'Settings' }).map(([key, name]) =>
       el('button', { type: 'button', 'data-page': key, onclick: () => { location.hash = key } }, t(name))))
     this.node = el('div', { class: 'frame' },
       el('header', { class: 'top' }, el('a', { class: 'skip', href: '#main', onclick: (e) => { e.preventDefault(); this.table.node.focus() } }, t('To the torrents')), el('span', { class: 'brand' }, 'ccbt'), this.nav, el('span', { class: 'grow' }), this.rates, this.alternative,
@@ -103,7 +104,7 @@ class Frame {
   }
 
   show(name) {
-    const pages = { workers: () => new WorkersPage(), log: () => new LogPage(), settings: () => new SettingsPage() }
+    const pages = { workers: () => new WorkersPage(), rss: () => new RSSPage(this.store, this.actions), log: () => new LogPage(), settings: () => new SettingsPage() }
     if (!(name in pages)) name = 'torrents'
     this.page?.stop?.()
     this.page = null

@@ -1,6 +1,10 @@
 // Words of the page. English is the key; what a language lacks is shown in English.
 
 const spanish = {
+  'Add feed': 'Añadir fuente', 'Add feed…': 'Añadir fuente…', 'Add folder': 'Añadir carpeta', 'Add folder…': 'Añadir carpeta…', 'Add rule…': 'Añadir regla…', Ban: 'Vetar', 'Ban…': 'Vetar…', 'Change URL': 'Cambiar URL', 'Change URL…': 'Cambiar URL…',
+  'Choose a feed.': 'Elija una fuente.', 'Days to wait after a match': 'Días de espera tras una coincidencia', Download: 'Descargar', 'Each episode once': 'Cada episodio una vez', Enabled: 'Activada', Episodes: 'Episodios', Feeds: 'Fuentes',
+  'Mark as read': 'Marcar como leído', Matches: 'Coincidencias', 'Must contain': 'Debe contener', 'Must not contain': 'No debe contener', 'No feeds yet.': 'Aún no hay fuentes.',
+  'no connection to it or from it any more, in any torrent.': 'ninguna conexión más con él, en ningún torrent.', Refresh: 'Actualizar', 'Refresh all': 'Actualizar todo', 'Regular expressions': 'Expresiones regulares', Rule: 'Regla', Rules: 'Reglas',
   '(none)': '(ninguna)', '.torrent files': 'Archivos .torrent', Actions: 'Acciones', Active: 'Activos', Add: 'Añadir', 
   'Add peers': 'Añadir pares', 'Add peers…': 'Añadir pares…', 'Add torrents': 'Añadir torrents', 'Add trackers': 'Añadir trackers', 'Add trackers…': 'Añadir trackers…',
   Added: 'Añadido', 'Added.': 'Añadido.', Address: 'Dirección', All: 'Todos', 'Alternative speed limits': 'Límites de velocidad alternativos', 'Always a folder': 'Siempre una carpeta', 'As in the torrent': 'Como en el torrent',
