@@ -68,7 +68,7 @@ package struct KRPCReader {
                 guard let signature = self.item(a) else { return bad("k, seq or sig") }
                 item = signature
             }
-            return done(.put(value: Array(value.encoded), item: item, salt: item == nil ? [] : salt, cas: a["cas"]?.integer, token: token))
+            return done(.put(value: Array(value.encoded), item: item, salt: item == nil ? [] : salt, cas: item == nil ? nil : a["cas"]?.integer, token: token))
         case "sample_infohashes":
             guard let target = id(a["target"]) else { return bad("no target") }
             return done(.sampleInfohashes(target: target, want: want(a)))

@@ -5,10 +5,11 @@ package enum SimMark: String, CaseIterable, Sendable {
     case segmentLoss, connectionReset, trackerLoss, corruptBlock
     case writeError, syncError, dirtyPagesDropped, readError, volumeFull
     case silenceSurvived, silenceAborted
+    case hostileJoined
     case paused, removed, removedWithData, rechecked, limited, seedLeft
     // What the programs did about them.
     case hashMismatch, claimSent, storeSentAgain, readSentAgain, partialPieceAdopted, wholePieceAdopted, leftOverDropped
-    case undurable, peerBanned, badBlocksNamed
+    case undurable, peerBanned, badBlocksNamed, floodStopped, violationStopped
 }
 
 /// Counts by ``SimMark``.

@@ -14,6 +14,8 @@ package final class SimConnection {
     var isOpen = true
     /// Per sender: when its last message arrives; the next is never earlier.
     var arrival = [Instant.zero, Instant.zero]
+    /// Per sender: when its last block has left.
+    var leaves = [Instant.zero, Instant.zero]
     init(_ a: End, _ b: End) { ends = [a, b] }
 }
 
@@ -63,17 +65,19 @@ extension SimWorld {
         guard connection.isOpen else { return }
         if hits(scenario.reset, .connectionReset) { return breakOff(connection) }
         var left = clock.now
-        if case .block(_, _, let bytes) = message {
+        if case .block(_, _, let bytes) = message, connection.ends[side].node < nodes.count {
             // All connections of a node share its line.
             let node = nodes[connection.ends[side].node]
             node.lineFreeAt = max(node.lineFreeAt, left) + .seconds(Double(bytes.count) / scenario.uploadRate)
             left = node.lineFreeAt
+            connection.leaves[side] = left
         }
         connection.arrival[side] = max(connection.arrival[side], left + transit())
         let to = connection.ends[1 - side]
         at(connection.arrival[side]) { world in
             guard connection.isOpen else { return }
             world.trace(UInt64(to.node), 1, UInt64(to.peer.index))
+            guard to.node < world.nodes.count else { return world.hostileHeard(message, connection) }
             world.toShard(to.node, to.process) { $0.arrived(message, to.peer) }
         }
     }
@@ -83,6 +87,10 @@ extension SimWorld {
         guard connection.isOpen else { return }
         connection.isOpen = false
         for end in connection.ends {
+            guard end.node < nodes.count else {
+                after(transit()) { $0.hostileLost(connection) }
+                continue
+            }
             after(transit()) { $0.toShard(end.node, end.process) { $0.lost(end.peer) } }
         }
     }

@@ -140,7 +140,7 @@ extension SimWorld {
         if shard.buffers.availableSlots + owned != shard.buffers.slotCount {
             broken("node \(n): \(shard.buffers.slotCount - shard.buffers.availableSlots - owned) slots belong to nobody")
         }
-        if scenario.corrupters == 0, !shard.handed.isEmpty || !shard.reads.isEmpty || !shard.waiting.isEmpty {
+        if scenario.corrupters == 0, scenario.hostiles.isEmpty, !shard.handed.isEmpty || !shard.reads.isEmpty || !shard.waiting.isEmpty {
             broken("node \(n) is idle with \(shard.handed.count) stores, \(shard.reads.count) reads and \(shard.waiting.count) requests under way")
         }
     }

@@ -19,6 +19,8 @@ package struct SimScenario: Sendable {
     /// Nodes (from the last on) that send every n-th block corrupt; 0: none.
     package var corrupters = 0
     package var corruptEvery = 4
+    /// Strangers that stall, lie, flood and babble.
+    package var hostiles: [SimHostility] = []
     package var writeFault = 0.0
     package var syncFault = 0.0
     /// Not on node 0, whose copy is the only one at first: a piece that can be read nowhere is lost.
@@ -92,12 +94,15 @@ package struct SimScenario: Sendable {
             removalsWithData = r.chance(0.15) ? 1 : 0
         }
         limits = r.chance(0.4) ? 1 + r.below(4) : 0
+        var h = SeededRandom(seed: seed ^ 0x405)
+        if h.chance(0.4) { hostiles = (0...h.below(3)).map { _ in SimHostility.allCases[h.below(SimHostility.allCases.count)] } }
     }
 
     /// A quiet network and one kind of death: how many bytes that costs can be said exactly.
     package static func only(_ mortal: WorkerRole, seed: UInt64) -> SimScenario {
         var s = SimScenario(seed: seed), r = SeededRandom(seed: seed ^ 0x0DD)
         (s.loss, s.reset, s.trackerLoss, s.corrupters) = (0, 0, 0, 0)
+        s.hostiles = []
         (s.writeFault, s.syncFault, s.readFault) = (0, 0, 0)
         (s.wholeNodeDeaths, s.powerCuts, s.stops, s.fullSpells) = (0, 0, 0, 0)
         (s.pauses, s.rechecks, s.removals, s.removalsWithData, s.seedLeaves) = (0, 0, 0, 0, false)

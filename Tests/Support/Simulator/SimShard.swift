@@ -186,7 +186,13 @@ package final class SimShard {
             world.dial(from: node, p, endpoint)
         case .close(let p, let reason):
             world.tell(node, "closes a connection: \(reason)")
-            if reason == .corruptPiece || reason == .banned { world.mark(.peerBanned) }
+            switch reason {
+            case .corruptPiece, .banned: world.mark(.peerBanned)
+            case .messageFlood: world.mark(.floodStopped)
+            case .protocolViolation, .badBitfield, .badIndex, .notFastExtension, .badExtendedMessage, .uselessBlocks, .invalidRequests, .badHashes:
+                world.mark(.violationStopped)
+            default: break
+            }
             waiting.removeAll { $0.peer == p }
             if let (connection, _) = connections.removeValue(forKey: p) { world.breakOff(connection) }
             swarm.closed(p, errno: 0, now: now, into: &effects)
@@ -266,6 +272,11 @@ package final class SimShard {
             }
             switch buffers.find(torrent: w.torrent, piece: w.piece, block: w.begin / 16384) {
             case .hit(_, let slot):
+                // A socket takes so much and no more: the line is shared among those who ask for it.
+                guard connection.leaves[side] <= now + .milliseconds(100) else {
+                    i += 1
+                    continue
+                }
                 guard swarm.uploadAllowance(w.peer, want: Int(w.length), now: now) >= Int(w.length) else {
                     i += 1
                     continue

@@ -37,6 +37,7 @@ package final class SimWorld {
     let layout: FileLayout
     let content: [UInt8]
     var announced: Set<Int> = []
+    var hostiles: [SimHostile] = []
     /// By node: payload received and sent, ever.
     var received: [UInt64]
     var sent: [UInt64]
@@ -111,6 +112,7 @@ package final class SimWorld {
         }
         scheduleWishes()
         scheduleFaults()
+        releaseHostiles()
         watchForTheEnd()
         while failure.isEmpty, !isOver, let action = clock.next() {
             action(self)

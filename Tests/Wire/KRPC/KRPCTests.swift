@@ -83,6 +83,16 @@ let messages: [MessageCase] = [
         #expect(answer.values.map(\.description) == ["97.120.106.101:11893", "105.100.104.116:28269"])
     }
 
+    /// BEP 44: compare-and-swap is of mutable items; without a key it means nothing and is not kept.
+    @Test func anImmutablePutHasNoCAS() {
+        let bytes = "d1:ad3:casi3e2:id20:abcdefghij01234567895:token1:t1:v1:xe1:q3:put1:t2:aa1:y1:qe"
+        guard case .query(_, _, .put(_, let item, let salt, let cas, _), _)? = read(bytes) else {
+            Issue.record("not read")
+            return
+        }
+        #expect(item == nil && salt.isEmpty && cas == nil)
+    }
+
     struct Bad: Sendable {
         let text: String
         let code: Int?
