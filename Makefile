@@ -12,6 +12,7 @@
 #   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
 #   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
 #   make bench      throughput and CPU beside other clients (BENCH_DIR: folder of the measuring scripts), heap calls a block
+#   make bench-api  the HTTP API and its page with 10,000 torrents, 500 requests/s for 60 s; qbittorrent-nox beside it
 #   make protocol   IPC codecs, golden vectors and tables from protocol/*.schema
 #   make lint       format and tidy checks
 #   make format     apply the format
@@ -23,7 +24,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup build release run demo test unit sim dht-sim fuzz chaos interop bench protocol lint format dist clean slices
+.PHONY: setup build release run demo test unit sim dht-sim fuzz chaos interop bench bench-api protocol lint format dist clean slices
 
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
@@ -107,6 +108,9 @@ interop: release
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)
 	$(PYTHON) Tests/Benchmarks/allocations.py
+
+bench-api: release
+	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/api.py $(ARGS)
 
 protocol:
 	python3 protocol/generate.py

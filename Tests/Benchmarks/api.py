@@ -1,17 +1,17 @@
-"""What the HTTP API costs with a large catalogue: first full maindata, idle deltas, memory, a steady load.
+"""What the HTTP API costs with a large catalogue: first full maindata, idle deltas, memory, a steady load, the page in Chromium.
 
-    api.py [--torrents 10000] [--seconds 20] [--rate 500] [--no-others]
+    api.py [--torrents 10000] [--seconds 60] [--rate 500] [--only maindata,page,load] [--no-others]
 
-The torrents are made here, one small file each, stopped, in one folder that is empty. qbittorrent-nox is measured in the same run.
-Prints one line a figure.
+The torrents are made here, one small file each, stopped, in one folder that is empty. qbittorrent-nox is measured in the same run, with the
+requests that it knows. Prints one line a figure; for ccbt with the bar beside it, and ends with 1 when one is missed.
 """
-import argparse, http.client, json, os, statistics, sys, threading, time
+import argparse, base64, http.client, json, os, statistics, sys, threading, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'Interop'))
 import sandbox
-from api import PASSWORD, Http, multipart, stored_hash
+from api import PASSWORD, USER, Http, multipart, stored_hash
 from clients import Ccbt, Qbittorrent
 from content import bencode
 from sandbox import address, until
@@ -19,7 +19,7 @@ from sandbox import address, until
 
 def torrents(count):
     for n in range(count):
-        info = {'name': f'release {n:06} with a name of usual length 1080p', 'piece length': 1 << 18, 'length': (1 << 20) + n, 'pieces': os.urandom(100)}
+        info = {'name': f'release {n:06} with a name of usual length 1080p', 'piece length': 1 << 18, 'length': (1 << 20) + 1 + n, 'pieces': os.urandom(100)}
         yield (f'{n}.torrent', bencode({'announce': f'http://127.0.0.1:9/{n % 40}/announce', 'info': info}))
 
 
@@ -58,63 +58,168 @@ def fill(host, port, cookie, files, streams=8):
     return time.monotonic() - begin
 
 
-def measure(name, host, port, cookie, count, pid, options):
-    k = Kept(host, port, cookie)
-    until(lambda: len(json.loads(k.get('/api/v2/torrents/info')[1])) == count, 180, 0.5, what=f'{count} torrents')
-    time.sleep(3)
+class Report:
+    """Figures as they come, and whether each is within its bar."""
+    def __init__(self): self.missed = 0
+    def line(self, name, text, value=None, bar=None):
+        if bar is not None:
+            self.missed += value >= bar
+            text += f' (bar {bar:g}{"" if value < bar else ", MISSED"})'
+        print(f'{name}: {text}', flush=True)
+
+
+def maindata(name, host, port, login, report, bars):
+    """Each first answer on a session of its own: what a page waits for when it opens."""
     full = []
     for _ in range(5):
+        k = Kept(host, port, login())
         status, data, took = k.get('/api/v2/sync/maindata?rid=0')
+        assert status == 200, status
         full.append(took)
-    rid = json.loads(data)['rid']
-    idle, sizes = [], []
-    for _ in range(200):
+    rid, idle, sizes = json.loads(data)['rid'], [], []
+    for _ in range(500):
         status, data, took = k.get(f'/api/v2/sync/maindata?rid={rid}')
         rid = json.loads(data)['rid']
         idle.append(took)
         sizes.append(len(data))
-    print(f'{name}: first full maindata {full[0]:.0f} ms, median of 5 {statistics.median(full):.0f} ms', flush=True)
-    print(f'{name}: idle delta median {statistics.median(idle):.2f} ms, p99 {sorted(idle)[-3]:.2f} ms, {statistics.median(sizes):.0f} bytes', flush=True)
-    print(f'{name}: memory of the process that serves {resident(pid):.0f} MiB', flush=True)
-    load(name, host, port, cookie, options)
+        time.sleep(0.002)
+    idle.sort()
+    full_bar, idle_bar, size_bar = bars
+    report.line(name, f'first full maindata {max(full):.0f} ms at most, median of 5 sessions {statistics.median(full):.0f} ms', max(full), full_bar)
+    report.line(name, f'idle delta median {statistics.median(idle):.2f} ms, p99 {idle[-5]:.2f} ms', statistics.median(idle), idle_bar)
+    report.line(name, f'idle delta {statistics.median(sizes):.0f} bytes', statistics.median(sizes), size_bar)
 
 
-def load(name, host, port, cookie, options):
-    """A steady rate over 16 connections; the time counts from when a request was due, so that a stall shows."""
-    times, errors, lock = [], [0], threading.Lock()
-    begin = time.perf_counter() + 0.2
+class Transmission:
+    """torrent-get as Transmission's clients send it."""
+    def __init__(self, host, port):
+        self.link = http.client.HTTPConnection(host, port, timeout=120)
+        self.head = {'Authorization': 'Basic ' + base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode(), 'Content-Type': 'application/json'}
+        self.send({})
+        self.head['X-Transmission-Session-Id'] = self.headers['X-Transmission-Session-Id']
+    def send(self, body):
+        self.link.request('POST', '/transmission/rpc', json.dumps(body), self.head)
+        r = self.link.getresponse()
+        self.headers, data = r.headers, r.read()
+        return r.status, data
+    def get(self, ids):
+        fields = ['id', 'hashString', 'name', 'status', 'totalSize', 'leftUntilDone', 'percentDone', 'rateDownload', 'rateUpload', 'eta', 'errorString', 'labels']
+        status, data = self.send({'method': 'torrent-get', 'arguments': {'ids': ids, 'fields': fields}})
+        return status if b'"result":"success"' in data else 0
+
+
+def load(name, host, port, login, hashes, options, report, with_transmission):
+    """A steady rate over 16 clients, each with its own session; the time counts from when a request was due, so that a stall shows."""
+    times, errors, lock = {}, [0], threading.Lock()
     total = options.rate * options.seconds
     counter = iter(range(total))
-    paths = ['/api/v2/transfer/info', '/api/v2/torrents/info?limit=20&sort=added_on&reverse=true', '/api/v2/app/version']
+    mix = ['maindata delta', 'maindata delta', 'maindata delta', 'info of one', 'info, first 20 by time', 'info, first 20 by name', 'transfer/info', 'properties']
+    if with_transmission: mix += ['torrent-get of one', 'torrent-get recently-active']
+    clients = [(Kept(host, port, login()), Transmission(host, port) if with_transmission else None) for _ in range(16)]
+    for k, _ in clients: k.rid = json.loads(k.get('/api/v2/sync/maindata?rid=0')[1])['rid']
+    time.sleep(1)
+    begin = time.perf_counter() + 0.2
 
-    def work():
-        k, mine = Kept(host, port, cookie), []
+    def ask(what, k, t, n):
+        match what:
+            case 'maindata delta':
+                status, data, _ = k.get(f'/api/v2/sync/maindata?rid={k.rid}')
+                if status == 200: k.rid = json.loads(data)['rid']
+                return status
+            case 'info of one': return k.get(f'/api/v2/torrents/info?hashes={hashes[n % len(hashes)]}')[0]
+            case 'info, first 20 by time': return k.get('/api/v2/torrents/info?limit=20&sort=added_on&reverse=true')[0]
+            case 'info, first 20 by name': return k.get('/api/v2/torrents/info?limit=20&sort=name')[0]
+            case 'transfer/info': return k.get('/api/v2/transfer/info')[0]
+            case 'properties': return k.get(f'/api/v2/torrents/properties?hash={hashes[n % len(hashes)]}')[0]
+            case 'torrent-get of one': return t.get([hashes[n % len(hashes)]])
+            case 'torrent-get recently-active': return t.get('recently-active')
+
+    def work(k, t):
+        mine = {}
         while True:
             with lock: n = next(counter, None)
             if n is None: break
             due = begin + n / options.rate
             if (wait := due - time.perf_counter()) > 0: time.sleep(wait)
-            try: status = k.get(paths[n % 3])[0]
-            except OSError: status, k = 0, Kept(host, port, cookie)
-            mine.append((time.perf_counter() - due) * 1000)
+            what = mix[n % len(mix)]
+            try: status = ask(what, k, t, n)
+            except (OSError, http.client.HTTPException, ValueError) as error: status = f'{type(error).__name__}: {error}'
+            mine.setdefault(what, []).append((time.perf_counter() - due) * 1000)
             if status != 200:
                 with lock: errors[0] += 1
-        with lock: times.extend(mine)
-    threads = [threading.Thread(target=work) for _ in range(16)]
+                print(f'{name}: {what}: {status}', flush=True)
+        with lock:
+            for what, list in mine.items(): times.setdefault(what, []).extend(list)
+    threads = [threading.Thread(target=work, args=pair) for pair in clients]
     for t in threads: t.start()
     for t in threads: t.join()
-    times.sort()
-    print(f'{name}: {options.rate} requests/s for {options.seconds} s: median {times[len(times) // 2]:.1f} ms, p99 {times[len(times) * 99 // 100]:.1f} ms, {errors[0]} errors', flush=True)
+    took = time.perf_counter() - begin
+    share = lambda list, p: sorted(list)[min(len(list) - 1, len(list) * p // 100)]
+    every = [t for list in times.values() for t in list]
+    report.line(name, f'load: {total} requests in {took:.1f} s, {total / took:.0f}/s: median {share(every, 50):.1f} ms, p99 {share(every, 99):.1f} ms, highest {max(every):.0f} ms')
+    for what in dict.fromkeys(mix): report.line(name, f'load: {what}: median {share(times[what], 50):.1f} ms, p99 {share(times[what], 99):.1f} ms')
+    report.line(name, f'load: {errors[0]} errors', errors[0], 1 if name == 'ccbt' else None)
+
+
+def page(base, count, report):
+    """The page in Chromium: from the request to the first rows, and tasks of the main thread while it is scrolled and filtered."""
+    from playwright.sync_api import sync_playwright
+    observe = """() => { window.long = []; new PerformanceObserver(l => { for (const e of l.getEntries()) window.long.push(Math.round(e.duration)); }).observe({type: 'longtask', buffered: false}); }"""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path='/usr/bin/chromium', args=['--no-sandbox'])
+        context = browser.new_context(viewport={'width': 1280, 'height': 800}, locale='en-US')
+        context.request.post(base + 'api/v2/auth/login', form={'username': USER, 'password': PASSWORD})
+        took = []
+        for _ in range(3):
+            tab = context.new_page()
+            begin = time.perf_counter()
+            tab.goto(base, wait_until='commit')
+            tab.wait_for_selector('[id^="row-"]')
+            took.append((time.perf_counter() - begin) * 1000)
+            if len(took) < 3: tab.close()
+        report.line('ccbt', f'page: first rows of {count} after {statistics.median(took):.0f} ms (median of 3, highest {max(took):.0f} ms)', statistics.median(took), 1000)
+        tab.wait_for_timeout(3000)
+        tab.evaluate(observe)
+        box = tab.locator('[id^="row-"]').first.bounding_box()
+        tab.mouse.move(box['x'] + 200, box['y'] + 100)
+        first = tab.locator('[id^="row-"]').first.get_attribute('id')
+        for step in [1500] * 50:
+            tab.mouse.wheel(0, step)
+            tab.wait_for_timeout(30)
+        assert tab.locator(f'#{first}').count() == 0, 'it has scrolled'
+        for step in [-4000] * 10:
+            tab.mouse.wheel(0, step)
+            tab.wait_for_timeout(30)
+        assert tab.evaluate('document.querySelector(".grid").scrollHeight') > count * 20, 'a row for each'
+        scrolled = tab.evaluate('window.long.splice(0)')
+        search = tab.locator('input[type=search]').first
+        for text in ('release 0012', '1080p', 'no such name', ''):
+            search.fill('')
+            search.type(text, delay=60)
+            tab.wait_for_timeout(400)
+        for n in (3, 4, 1, 7, 0):
+            tab.locator('aside.side button.filter').nth(n).click()
+            tab.wait_for_timeout(300)
+        filtered = tab.evaluate('window.long.splice(0)')
+        for n in (0, 0, 1, 3):
+            tab.locator('[role=columnheader]').nth(n).click()
+            tab.wait_for_timeout(300)
+        sorted_by = tab.evaluate('window.long.splice(0)')
+        for what, tasks in (('scrolling', scrolled), ('filtering', filtered), ('sorting', sorted_by)):
+            report.line('ccbt', f'page: {what}: {len(tasks)} tasks over 50 ms, longest {max(tasks, default=0)} ms', max(tasks, default=0), 51)
+        browser.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--torrents', type=int, default=10_000)
-    parser.add_argument('--seconds', type=int, default=20)
+    parser.add_argument('--seconds', type=int, default=60)
     parser.add_argument('--rate', type=int, default=500)
+    parser.add_argument('--only', default='maindata,page,load')
     parser.add_argument('--no-others', action='store_true')
     options = parser.parse_args()
     sandbox.enter()
+    parts, report = options.only.split(','), Report()
     folder = sandbox.scratch('ccbt-api-bench-')
     files = list(torrents(options.torrents))
     (folder / 'down').mkdir()
@@ -125,15 +230,36 @@ def main():
     (folder / 'state' / 'api' / 'password').write_text(stored_hash(PASSWORD))
     daemon.start()
     until(lambda: Http(ip, port).request('GET', '/readyz').status == 200, 30, what='/readyz')
-    cookie = Http(ip, port).login().cookie
-    print(f'ccbt: {options.torrents} torrents added in {fill(ip, port, cookie, files):.0f} s', flush=True)
-    measure('ccbt', ip, port, cookie, options.torrents, daemon.workers()['api:0']['pid'], options)
+    login = lambda: Http(ip, port).login().cookie
+
+    def settled(host, port, cookie):
+        """All are listed, none is still being looked at; their hashes."""
+        k = Kept(host, port, cookie)
+        def rows():
+            list = json.loads(k.get('/api/v2/torrents/info')[1])
+            return len(list) == options.torrents and not any(t['state'].startswith('checking') for t in list) and [t['hash'] for t in list]
+        return until(rows, 300, 1, what=f'{options.torrents} torrents at rest')
+
+    report.line('ccbt', f'{options.torrents} torrents added in {fill(ip, port, login(), files):.0f} s')
+    hashes = settled(ip, port, login())
+    pid = daemon.workers()['api:0']['pid']
+    if 'maindata' in parts: maindata('ccbt', ip, port, login, report, (300, 2, 1024))
+    if 'page' in parts: page(f'http://{ip}:{port}/', options.torrents, report)
+    if 'load' in parts: load('ccbt', ip, port, login, hashes, options, report, True)
+    assert daemon.workers()['api:0']['pid'] == pid, 'the API worker has restarted'
+    report.line('ccbt', f'API worker {resident(pid):.0f} MiB', resident(pid), 200)
     daemon.stop()
-    if options.no_others: return
-    other = Qbittorrent(folder / 'qbittorrent', address(2)).start()
-    print(f'qbittorrent-nox: {options.torrents} torrents added in {fill("127.0.0.1", other.api, None, files):.0f} s', flush=True)
-    measure('qbittorrent-nox', '127.0.0.1', other.api, None, options.torrents, other.proc.pid, options)
-    other.stop()
+    if not options.no_others:
+        other = Qbittorrent(folder / 'qbittorrent', address(2)).start()
+        login = lambda: None
+        report.line('qbittorrent-nox', f'{options.torrents} torrents added in {fill("127.0.0.1", other.api, None, files):.0f} s')
+        hashes = settled('127.0.0.1', other.api, None)
+        if 'maindata' in parts: maindata('qbittorrent-nox', '127.0.0.1', other.api, login, report, (None, None, None))
+        if 'load' in parts: load('qbittorrent-nox', '127.0.0.1', other.api, login, hashes, options, report, False)
+        report.line('qbittorrent-nox', f'the whole process {resident(other.proc.pid):.0f} MiB')
+        other.stop()
+    print(f'{report.missed} bars missed')
+    sys.exit(report.missed > 0)
 
 
 if __name__ == '__main__': main()

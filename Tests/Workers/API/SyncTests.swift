@@ -153,5 +153,28 @@ private func answer(_ state: inout MirrorState, _ position: inout SyncPosition, 
         ("hashes=0101010101010101010101010101010101010101%7Cffffffffffffffffffffffffffffffffffffffff", ["b"]), ("offset=99", []),
     ]) func filtersSortsAndCuts(_ query: String, _ wanted: [String]) throws { #expect(try names(query) == wanted) }
 
+    /// A page of many is picked without sorting the rest: it must be the page that sorting gives.
+    @Test(arguments: ["name", "added_on", "state", "downloaded"], ["", "&reverse=true"])
+    func aPageIsAPartOfTheSortedList(_ key: String, _ order: String) throws {
+        var state = MirrorState()
+        for id in 1...500 as ClosedRange<UInt32> { state.put(row(id, name: "Name \(id &* 7919 % 97)", downloaded: UInt64(id % 5))) }
+        func ids(_ cut: String) throws -> [UInt32] { try TorrentQuery(Parameters(encoded: "sort=\(key)\(order)\(cut)".utf8)).run(state).map(\.row.torrent) }
+        let all = try ids("")
+        #expect(all.count == 500)
+        for (offset, limit) in [(0, 1), (0, 20), (30, 20), (90, 10)] {
+            #expect(try ids("&offset=\(offset)&limit=\(limit)") == Array(all[offset..<offset + limit]))
+        }
+    }
+
+    @Test func aCopyOfAnEntryKeepsWhatItWas() {
+        var state = MirrorState()
+        state.put(row(1, name: "before"))
+        let copy = state.entry(id: 1)
+        state.put(row(1, name: "after"))
+        #expect(copy?.row.name == "before")
+        #expect(copy?.shown[.name] == .text("before"))
+        #expect(state.entry(id: 1)?.row.name == "after")
+    }
+
     @Test func aWrongSortKeyIsRefused() { #expect(throws: Refusal.self) { try names("sort=nonsense") } }
 }

@@ -45,8 +45,8 @@ package enum Metrics {
     }
 
     private static func trackers(_ s: MirrorState, _ out: inout Text) {
-        var hosts = Array(TrackerHosts(s).hosts.prefix(hostLimit).map { (label: "host=\"\(escaped($0.name))\"", health: $0.health) })
-        let rest = TrackerHosts(s).hosts.dropFirst(hostLimit)
+        let all = TrackerHosts(s).hosts, rest = all.dropFirst(hostLimit)
+        var hosts = all.prefix(hostLimit).map { (label: "host=\"\(escaped($0.name))\"", health: $0.health) }
         if !rest.isEmpty {
             let sum = rest.reduce(into: TrackerHosts.Health()) { sum, one in
                 sum.torrents += one.health.torrents

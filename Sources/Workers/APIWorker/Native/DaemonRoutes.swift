@@ -138,12 +138,18 @@ package struct TrackerHosts {
     private(set) var hosts: [(name: String, health: Health)] = []
 
     init(_ s: MirrorState) {
-        var table: [String: Health] = [:]
+        var table: [String: Health] = [:], names: [String: String] = [:]
         for entry in s.entries {
             guard let entry else { continue }
             var seen: Set<String> = []
             for t in entry.row.trackers {
-                let host = Self.host(t.url)
+                let host: String
+                if let known = names[t.url] {
+                    host = known
+                } else {
+                    host = Self.host(t.url)
+                    names[t.url] = host
+                }
                 if seen.insert(host).inserted { table[host, default: Health()].torrents += 1 }
                 switch t.state {
                 case 0: table[host, default: Health()].idle += 1

@@ -40,7 +40,18 @@ package struct TorrentQuery: Sendable {
     }
 
     func admits(_ entry: MirrorState.Entry) -> Bool {
-        let state = TorrentState51(entry.row), shown = entry.shown
+        if filter != "all", !admits(entry, in: TorrentState51(entry.row)) { return false }
+        if let category, entry.shown[.category] != .text(category) { return false }
+        if let tag {
+            guard case .text(let all) = entry.shown[.tags] else { return false }
+            let tags = all.split(separator: ",").map { $0.drop { $0 == " " } }
+            if tag.isEmpty ? !tags.isEmpty : !tags.contains(Substring(tag)) { return false }
+        }
+        if let isPrivate, entry.flags.contains(.isPrivate) != isPrivate { return false }
+        return true
+    }
+
+    private func admits(_ entry: MirrorState.Entry, in state: TorrentState51) -> Bool {
         switch filter {
         case "downloading": if state.isComplete || [.error, .missingFiles].contains(state) { return false }
         case "seeding": if !state.isComplete || state.isStopped { return false }
@@ -57,13 +68,6 @@ package struct TorrentQuery: Sendable {
         case "errored": if state != .error && state != .missingFiles { return false }
         default: break
         }
-        if let category, shown[.category] != .text(category) { return false }
-        if let tag {
-            guard case .text(let all) = shown[.tags] else { return false }
-            let tags = all.split(separator: ",").map { $0.drop { $0 == " " } }
-            if tag.isEmpty ? !tags.isEmpty : !tags.contains(Substring(tag)) { return false }
-        }
-        if let isPrivate, entry.flags.contains(.isPrivate) != isPrivate { return false }
         return true
     }
 
@@ -79,7 +83,15 @@ package struct TorrentQuery: Sendable {
                 found.append(entry)
             }
         }
-        if let sort { found.sort { Self.less($0.shown[sort], $1.shown[sort]) ?? ($0.row.torrent < $1.row.torrent) } }
+        if let sort {
+            var rows = found.map { SortedRow(key: Self.key($0.shown[sort]), entry: $0) }
+            // A page's worth of 10,000 is picked, not sorted for.
+            if (0...256).contains(offset), (1...256).contains(limit), rows.count > 4 * (offset + limit) {
+                return SortedRow.first(offset + limit, of: rows, reverse: reverse).dropFirst(offset).map(\.entry)
+            }
+            rows.sort { $0.isBefore($1) }
+            found = rows.map(\.entry)
+        }
         if reverse { found.reverse() }
         var from = offset
         if from < 0 { from += found.count }
@@ -88,15 +100,46 @@ package struct TorrentQuery: Sendable {
         return found
     }
 
+    /// What is compared: texts without regard to case.
+    private static func key(_ value: FieldValue) -> FieldValue {
+        if case .text(let text) = value { .text(text.lowercased()) } else { value }
+    }
+
     /// nil when equal.
     static func less(_ a: FieldValue, _ b: FieldValue) -> Bool? {
         switch (a, b) {
         case (.integer(let x), .integer(let y)): x == y ? nil : x < y
         case (.number(let x), .number(let y)): x == y ? nil : x < y
         case (.text(let x), .text(let y)):
-            { (x: String, y: String) in x == y ? nil : x < y }(x.lowercased(), y.lowercased())
+            x == y ? nil : x < y
         case (.flag(let x), .flag(let y)): x == y ? nil : !x
         default: nil
         }
+    }
+}
+
+/// A torrent with what it is sorted by, made once. Torrents with the same key stand in the order of adding.
+private struct SortedRow {
+    let key: FieldValue
+    let entry: MirrorState.Entry
+
+    func isBefore(_ other: SortedRow) -> Bool { TorrentQuery.less(key, other.key) ?? (entry.row.torrent < other.entry.row.torrent) }
+
+    /// The first `count` of the sorted rows, or the last ones from the end.
+    static func first(_ count: Int, of rows: [SortedRow], reverse: Bool) -> [SortedRow] {
+        var best: [SortedRow] = []
+        best.reserveCapacity(count + 1)
+        func isBefore(_ a: SortedRow, _ b: SortedRow) -> Bool { reverse ? b.isBefore(a) : a.isBefore(b) }
+        for row in rows {
+            if best.count == count, !isBefore(row, best[count - 1]) { continue }
+            var low = 0, high = best.count
+            while low < high {
+                let middle = (low + high) / 2
+                if isBefore(row, best[middle]) { high = middle } else { low = middle + 1 }
+            }
+            best.insert(row, at: low)
+            if best.count > count { best.removeLast() }
+        }
+        return best
     }
 }

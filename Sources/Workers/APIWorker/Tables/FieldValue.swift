@@ -45,6 +45,11 @@ package struct JSONBytes: Sendable {
         bytes.append(contentsOf: quoted)
         needsComma = false
     }
+    /// A value that is JSON already.
+    package mutating func raw(_ bytes: [UInt8]) {
+        separate()
+        self.bytes.append(contentsOf: bytes)
+    }
     package mutating func value(_ value: FieldValue) {
         switch value {
         case .integer(let n): integer(n)

@@ -8,22 +8,53 @@ package struct MirrorState: Sendable {
     /// Removals that are remembered: a client that is further behind gets everything.
     static let removedLimit = 20_000
 
-    /// One torrent.
+    /// One torrent. A copy is one reference, since queries pass thousands of them around; what is changed while somebody
+    /// holds a copy is copied first.
     package struct Entry: Sendable {
-        package fileprivate(set) var row: ApiTorrent
+        /// Changed only through the one entry that refers to it, under the mirror's lock.
+        private final class Storage: @unchecked Sendable {
+            var row: ApiTorrent
+            let hash: String
+            let hashV2: String
+            var shown: TorrentFields
+            var version: UInt64
+            var changedAt: UInt64
+
+            init(_ row: ApiTorrent, hash: String, hashV2: String, shown: TorrentFields, version: UInt64, changedAt: UInt64) {
+                (self.row, self.hash, self.hashV2, self.shown, self.version, self.changedAt) = (row, hash, hashV2, shown, version, changedAt)
+            }
+        }
+        private var storage: Storage
+
+        fileprivate init(_ row: ApiTorrent, version: UInt64, changedAt: UInt64) {
+            let hash = row.infoHash.hex, hashV2 = row.infoHashV2.isZero ? "" : row.infoHashV2.hex
+            var shown = TorrentFields()
+            shown.update(row, hash: hash, hashV2: hashV2, version: version)
+            storage = Storage(row, hash: hash, hashV2: hashV2, shown: shown, version: version, changedAt: changedAt)
+        }
+        fileprivate mutating func update(_ row: ApiTorrent, version: UInt64, changedAt: UInt64) {
+            if !isKnownUniquelyReferenced(&storage) {
+                storage = Storage(storage.row, hash: storage.hash, hashV2: storage.hashV2, shown: storage.shown, version: version, changedAt: changedAt)
+            }
+            storage.row = row
+            storage.shown.update(row, hash: storage.hash, hashV2: storage.hashV2, version: version)
+            (storage.version, storage.changedAt) = (version, changedAt)
+        }
+
+        package var row: ApiTorrent { _read { yield storage.row } }
         /// Lower-case hexadecimal; `hash` is the v1 hash, or the truncated v2 one where there is no v1.
-        package let hash: String
-        package let hashV2: String
+        package var hash: String { storage.hash }
+        package var hashV2: String { storage.hashV2 }
         /// What qBittorrent's API shows.
-        package fileprivate(set) var shown: TorrentFields
+        package var shown: TorrentFields { _read { yield storage.shown } }
         /// Of the last change.
-        package fileprivate(set) var version: UInt64
+        package var version: UInt64 { storage.version }
         /// Of the last change, seconds since 1970.
-        package fileprivate(set) var changedAt: UInt64
+        package var changedAt: UInt64 { storage.changedAt }
 
         /// Seconds for which the torrent has run on since its row came: its times are those of then.
         package func elapsed(now: UInt64) -> Int64 { [1, 2].contains(row.phase) ? Int64(now - min(now, changedAt)) : 0 }
-        package var flags: ApiTorrentFlags { ApiTorrentFlags(rawValue: row.flags) }
+        package var flags: ApiTorrentFlags { ApiTorrentFlags(rawValue: storage.row.flags) }
     }
 
     package struct Totals: Sendable, Equatable {
@@ -104,25 +135,20 @@ package struct MirrorState: Sendable {
 
     package mutating func put(_ row: ApiTorrent, now: UInt64 = wallSeconds()) {
         let stamp = stamp()
-        if let i = indexOf[row.torrent], let old = entries[i] {
-            totals.subtract(old.row)
+        // The old row alone: whoever held the entry would have it copied by the change.
+        if let i = indexOf[row.torrent], let old = entries[i]?.row {
+            totals.subtract(old)
             totals.add(row)
-            if old.row.trackers.map(\.url) != row.trackers.map(\.url) { place(row.torrent, old.row.trackers, row.trackers, stamp) }
-            entries[i]!.row = row
-            entries[i]!.shown.update(row, hash: old.hash, hashV2: old.hashV2, version: stamp)
-            entries[i]!.version = stamp
+            if old.trackers.map(\.url) != row.trackers.map(\.url) { place(row.torrent, old.trackers, row.trackers, stamp) }
+            entries[i]!.update(row, version: stamp, changedAt: now)
             versions[i] = stamp
-            entries[i]!.changedAt = now
             return
         }
-        let hash = row.infoHash.hex, hashV2 = row.infoHashV2.isZero ? "" : row.infoHashV2.hex
-        var shown = TorrentFields()
-        shown.update(row, hash: hash, hashV2: hashV2, version: stamp)
+        let entry = Entry(row, version: stamp, changedAt: now)
         indexOf[row.torrent] = entries.count
         versions.append(stamp)
-        for name in [hash, hashV2, String(hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
-        entries.append(
-            Entry(row: row, hash: hash, hashV2: hashV2, shown: shown, version: stamp, changedAt: now))
+        for name in [entry.hash, entry.hashV2, String(entry.hashV2.prefix(40))] where !name.isEmpty { idOfHash[name] = row.torrent }
+        entries.append(entry)
         totals.add(row)
         place(row.torrent, [], row.trackers, stamp)
     }

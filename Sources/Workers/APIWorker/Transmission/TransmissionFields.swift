@@ -28,14 +28,19 @@ struct TransmissionFields {
     let details: TorrentDetails?
     let files: FilesAnswer?
     let peers: PeersAnswer?
+    private let r: ApiTorrent
+
+    init(entry: MirrorState.Entry, details: TorrentDetails?, files: FilesAnswer?, peers: PeersAnswer?) {
+        (self.entry, self.details, self.files, self.peers, r) = (entry, details, files, peers, entry.row)
+    }
 
     /// nil for a name that is none: it is left out of the answer.
     func value(_ name: String) -> Any? {
-        let r = entry.row, flags = entry.flags
+        let flags = ApiTorrentFlags(rawValue: r.flags)
         let now = Int(wallSeconds()), complete = flags.contains(.complete)
         let left = r.totalLength - min(r.bytesHave, r.totalLength)
         let part = r.totalLength == 0 ? (flags.contains(.hasMetadata) ? 1.0 : 0.0) : Double(r.bytesHave) / Double(r.totalLength)
-        let tracker = r.trackers.first { $0.state > 2 && !$0.message.isEmpty }
+        var tracker: ApiTracker? { r.trackers.first { $0.state > 2 && !$0.message.isEmpty } }
         switch name {
         case "id": return Int(r.torrent)
         case "hashString": return entry.hash

@@ -107,6 +107,9 @@ struct TransmissionRPC: Sendable {
     private func torrentGet(_ a: [String: Any]) async throws -> [String: Any] {
         let wanted = ((a["fields"] as? [String]) ?? []).map { $0.contains("_") && $0 != "sequential_download" ? RPCEnvelope.camel($0) : $0 }
         let names = Set(wanted)
+        // In the order asked, each once.
+        var seen: Set<String> = []
+        let columns = wanted.filter { seen.insert($0).inserted }
         var answer: [String: Any] = [:]
         let entries: [MirrorState.Entry]
         if a["ids"] as? String == "recently-active" || a["ids"] as? String == "recently_active" {
@@ -131,12 +134,7 @@ struct TransmissionRPC: Sendable {
                 ? try? await gateway.call(ControlMethods.Show.self, ShowParameters(hash: entry.hash, pieces: names.contains("pieces"))) : nil
             rows.append(TransmissionFields(entry: entry, details: details, files: files, peers: peers))
         }
-        if a["format"] as? String == "table" {
-            let known = wanted.filter { name in rows.first.map { $0.value(name) != nil } ?? true }
-            answer["torrents"] = [known as [Any]] + rows.map { row in known.map { row.value($0) ?? NSNull() } }
-        } else {
-            answer["torrents"] = rows.map { row in Dictionary(wanted.compactMap { name in row.value(name).map { (name, $0) } }, uniquingKeysWith: { first, _ in first }) }
-        }
+        answer["torrents"] = RPCRows(rows: rows, columns: columns, isTable: a["format"] as? String == "table")
         return answer
     }
 
