@@ -29,8 +29,8 @@ SHELL := /bin/bash
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
 PYTHON := .venv/bin/python
-SYSTEM := liburing-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
-COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables chromium
+SYSTEM := liburing-dev libminiupnpc-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
+COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
 LIBTORRENT := 2.1.1
 API_CLIENTS := qbittorrent-api transmission-rpc playwright
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
@@ -104,6 +104,8 @@ interop: release
 	$(PYTHON) Tests/Interop/version2.py
 	$(PYTHON) Tests/Interop/dht.py
 	$(PYTHON) Tests/Interop/utp.py
+	$(PYTHON) Tests/Interop/lsd.py
+	$(PYTHON) Tests/Interop/nat.py
 
 bench: release
 	CCBT_BIN=$(CURDIR)/.build/release $(PYTHON) Tests/Benchmarks/bench.py --bench-dir '$(BENCH_DIR)' $(ARGS)

@@ -62,6 +62,9 @@ var targets: [Target] = [
     .target(
         name: "CXML", path: "Sources/System/CXML", cSettings: [.unsafeFlags(["-O2", "-I/usr/include/libxml2"])],
         linkerSettings: [.linkedLibrary("xml2")]),
+    .target(
+        name: "CUPnP", path: "Sources/System/CUPnP", cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2"])],
+        linkerSettings: [.linkedLibrary("miniupnpc")]),
     system("LinuxIO", ["CLinux", "Primitives"]),
     system("Observe", ["Primitives"]),
     system("HTTPKit", ["LinuxIO", "CCurl", "Primitives"]),
@@ -77,6 +80,8 @@ var targets: [Target] = [
     wire("PeerEncryption", ["CCipher", "CHash", "Primitives", "ByteCodec"]),
     wire("ProxyWire", ["Primitives", "ByteCodec"]),
     wire("TrackerWire", ["Bencode", "Primitives", "ByteCodec"]),
+    wire("PortMappingWire", ["Primitives", "ByteCodec"]),
+    wire("LSDWire", ["Primitives"]),
     wire("KRPC", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
     wire("UTPWire", ["Primitives"]),
 
@@ -88,7 +93,7 @@ var targets: [Target] = [
     engine("Swarm", ["PeerWire", "Buffers", "Limits", "Filtering", "Primitives", "ByteCodec"]),
     engine("Pieces", ["Primitives"]),
     engine("WebSeeds", ["Primitives"]),
-    engine("Discovery", ["TrackerWire", "Supervision", "Primitives"]),
+    engine("Discovery", ["TrackerWire", "LSDWire", "PortMappingWire", "Supervision", "Primitives"]),
     engine("Catalog", ["Metainfo", "Limits", "Primitives"]),
     engine("DHT", ["Discovery", "KRPC", "Bencode", "Primitives"]),
     engine("Supervision", ["Primitives"]),
@@ -113,8 +118,8 @@ var targets: [Target] = [
     workers(
         "DiscoveryWorker",
         [
-            "WorkerKit", "HTTPKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "Filtering", "DHT", "KRPC", "Discovery", "TrackerWire", "Settings", "Observe", "Primitives",
-            "ByteCodec",
+            "WorkerKit", "HTTPKit", "ProxyWire", "IPC", "LinuxIO", "CLinux", "CCurl", "CUPnP", "Filtering", "DHT", "KRPC", "LSDWire", "PortMappingWire", "Discovery", "TrackerWire",
+            "Settings", "Observe", "Primitives", "ByteCodec",
         ]),
     workers(
         "SessionWorker",
@@ -176,9 +181,11 @@ var targets: [Target] = [
         ["ccbtd", "ccbt-testworker", "Supervisor", "WorkerKit", "Supervision", "IPC", "LinuxIO", "CLinux", "Observe", "Settings", "BlockArena", "Primitives", "ByteCodec"]),
     tests("TidyTests", "Tidy", []),
     tests("TrackerWireTests", "Wire/TrackerWire", ["TrackerWire", "Bencode", "Primitives", "ByteCodec"]),
+    tests("PortMappingWireTests", "Wire/PortMappingWire", ["PortMappingWire", "Primitives"]),
+    tests("LSDWireTests", "Wire/LSDWire", ["LSDWire", "Primitives"]),
     tests("KRPCTests", "Wire/KRPC", ["KRPC", "Bencode", "Primitives", "ByteCodec"]),
     tests("DHTTests", "Engine/DHT", ["DHT", "DHTSimulator", "KRPC", "Bencode", "Primitives"]),
-    tests("DiscoveryTests", "Engine/Discovery", ["Discovery", "TrackerWire", "Supervision", "Primitives", "ByteCodec"]),
+    tests("DiscoveryTests", "Engine/Discovery", ["Discovery", "TrackerWire", "LSDWire", "PortMappingWire", "Supervision", "Primitives", "ByteCodec"]),
     tests(
         "DiscoveryWorkerTests", "Workers/Discovery", ["ccbt-discovery", "DiscoveryWorker", "Discovery", "TrackerWire", "WorkerKit", "IPC", "LinuxIO", "CLinux", "Settings", "Primitives", "ByteCodec"]),
     tests("PeerWireTests", "Wire/PeerWire", ["PeerWire", "Bencode", "Primitives", "ByteCodec"]),
@@ -200,7 +207,8 @@ if Context.environment["CCBT_FUZZ"] != nil {
         .executableTarget(
             name: "ccbt-fuzz",
             dependencies: [
-                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control", "IPC",
+                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "LSDWire", "PortMappingWire", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control",
+                "IPC",
                 "Primitives", "ByteCodec",
             ],
             path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))

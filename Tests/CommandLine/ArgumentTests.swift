@@ -44,7 +44,7 @@ import Testing
         #expect(try Ccbt.parseAsRoot(["doctor"]) is DoctorCommand)
     }
 
-    @Test(arguments: ["nonsense", "no.such=1", "disk.cache_size_mb=1", "discovery.enable_lsd=true"])
+    @Test(arguments: ["nonsense", "no.such=1", "disk.cache_size_mb=1"])
     func wrongSettingsAreRefusedBeforeAnythingStarts(_ pair: String) throws {
         let command = try #require(try Ccbt.parseAsRoot(["x.torrent", "--set", pair]) as? DownloadCommand)
         #expect { try command.environment() } throws: { error in

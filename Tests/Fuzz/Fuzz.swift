@@ -6,10 +6,12 @@ import Filtering
 import Glibc
 import IPC
 import KRPC
+import LSDWire
 import Metainfo
 import MicroTransport
 import PeerEncryption
 import PeerWire
+import PortMappingWire
 import Primitives
 import ProxyWire
 import TrackerWire
@@ -18,7 +20,7 @@ import UTPWire
 /// One program for all parsers; CCBT_FUZZ_TARGET names the one. Tests/Fuzz/run builds and runs it with libFuzzer.
 enum FuzzTarget: String, CaseIterable {
     case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
-    case tracker, krpc, control, ipc, encryption, proxy, feedRule = "feed-rule", utpPackets = "utp-packets", utpConversation = "utp-conversation", holepunch
+    case tracker, krpc, lsd, portMapping = "port-mapping", control, ipc, encryption, proxy, feedRule = "feed-rule", utpPackets = "utp-packets", utpConversation = "utp-conversation", holepunch
 
     func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -34,6 +36,8 @@ enum FuzzTarget: String, CaseIterable {
         case .metadata: MetadataMessage.fuzz(bytes)
         case .exchange: PexMessage.fuzz(bytes)
         case .tracker: exerciseTrackerWire(bytes)
+        case .portMapping: exercisePortMapping(bytes)
+        case .lsd: LSDMessage.fuzz(bytes)
         case .krpc: exerciseKRPC(bytes)
         case .control: controlLines(bytes)
         case .ipc: frames(bytes)

@@ -339,7 +339,7 @@ def again(bench, ours, others):
     until(lambda: ours.workers()['discovery:0']['generation'] >= 2 and nodes(ours) >= 3, 30, 0.2, 'nodes after the restart of the worker')
     mine = status(ours)['families'][0]['nodeID']
     ours.stop()
-    (Path(ours.home) / 'ccbt.toml').write_text('[discovery]\ndht_bootstrap_nodes = []\n')
+    (Path(ours.home) / 'ccbt.toml').write_text('[discovery]\ndht_bootstrap_nodes = []\nenable_lsd = false\n')
     ours.start(keep=True)
     until(lambda: nodes(ours) >= 3, 30, 0.2, 'nodes after the restart of the daemon')
     check(status(ours)['families'][0]['nodeID'] == mine, 'another id')
@@ -348,7 +348,7 @@ def again(bench, ours, others):
 def foreground(bench, first, magnet, t, off):
     down = bench.folder / ('fore-off' if off else 'fore')
     down.mkdir()
-    argv = [str(BIN / 'ccbt'), magnet, '-o', str(down), '--listen', f'{address(14)}:6899', '--set', f'discovery.dht_bootstrap_nodes={first.ip}:{first.port}']
+    argv = [str(BIN / 'ccbt'), magnet, '-o', str(down), '--listen', f'{address(14)}:6899', '--no-lsd', '--set', f'discovery.dht_bootstrap_nodes={first.ip}:{first.port}']
     if off: argv.append('--no-dht')
     p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

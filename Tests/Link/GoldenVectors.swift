@@ -90,6 +90,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DhtItem(failure: "text failure", value: [1, 2, 3, 255], key: [1, 2, 3, 255], signature: [1, 2, 3, 255], sequence: 1, asked: 2, isMissing: 3), "2d002f0000000c0000003b000000040000003f0000000400000043000000040000000100000000000000020000000374657874206661696c757265010203ff010203ff010203ff"),
     (DhtPut(value: [1, 2, 3, 255], key: [1, 2, 3, 255], signature: [1, 2, 3, 255], salt: [1, 2, 3, 255], sequence: 1, cas: 2), "3000320000000400000036000000040000003a000000040000003e0000000400000001000000000000000200000000000000010203ff010203ff010203ff010203ff"),
     (DhtStored(failure: "text failure", target: SHA1Digest([UInt8](repeating: 1, count: 20))!, count: 2, refusal: "text refusal"), "28002a0000000c000000010101010101010101010101010101010101010102000000360000000c00000074657874206661696c75726574657874207265667573616c"),
+    (NatStatusWanted(), "0000"),
+    (NatStatusReport(isOn: 1, method: "text method", gateway: Endpoint(ipv4: 0x7f000002, port: 1002), external: Endpoint(ipv4: 0x7f000003, port: 1003), failure: "text failure", mappings: [NatMapping(isUDP: 4, internalPort: 5, externalPort: 6, secondsLeft: 7), NatMapping(isUDP: 8, internalPort: 9, externalPort: 10, secondsLeft: 11)]), "3d00013f0000000b00000000000000000000000000ffff7f00000203ea00000000000000000000ffff7f00000303eb4a0000000c000000560000000200000074657874206d6574686f6474657874206661696c7572650405000600070000000809000a000b000000"),
     (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
     (ClaimsEnd(), "0000"),
     (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
@@ -198,6 +200,8 @@ extension DhtGet: GoldenMessage {}
 extension DhtItem: GoldenMessage {}
 extension DhtPut: GoldenMessage {}
 extension DhtStored: GoldenMessage {}
+extension NatStatusWanted: GoldenMessage {}
+extension NatStatusReport: GoldenMessage {}
 extension Claim: GoldenMessage {}
 extension ClaimsEnd: GoldenMessage {}
 extension TorrentReady: GoldenMessage {}

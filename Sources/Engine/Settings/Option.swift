@@ -109,8 +109,6 @@ package struct Option: Hashable, Sendable {
     package let doc: String
     /// True when only a restart of the daemon applies a change; false when a running session takes it.
     package let needsRestart: Bool
-    /// Set when the feature is not in this build: the option then holds its default and nothing else.
-    package let absent: String?
 
     package var section: String { String(key.prefix { $0 != "." }) }
     package var name: String { String(key.drop { $0 != "." }.dropFirst()) }

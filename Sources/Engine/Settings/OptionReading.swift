@@ -6,9 +6,7 @@ extension Option {
     package func read(_ raw: RawValue) -> Result<OptionValue, SettingsError.Problem> {
         switch typed(raw) {
         case .failure(let problem): return .failure(problem)
-        case .success(let value):
-            if let absent, value != standard { return .failure(.notBuilt(feature: absent, value: value.text)) }
-            return within(value)
+        case .success(let value): return within(value)
         }
     }
 

@@ -1,9 +1,9 @@
 import Primitives
 
 /// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
-/// enforces it, or when it names a feature that this build lacks and refuses to pretend otherwise.
+/// enforces it.
 package enum OptionTable {
-    package static let all: [Option] = network + disk + strategy + discovery + limits + queue + security + proxy + api + seeding + adding + hooks + rss + observability
+    package static let all: [Option] = network + disk + strategy + discovery + nat + limits + queue + security + proxy + api + seeding + adding + hooks + rss + observability
 
     package static func find(_ key: String) -> Option? { byKey[key] }
     /// The option that an environment variable names; nil when it names none.
@@ -99,7 +99,19 @@ package enum OptionTable {
         integer("discovery.dht_max_storage_size", 1000, 1...10000, "items kept for others; one has at most 1,000 bytes"),
         // BEP 44: items may expire two hours after they were put last.
         seconds("discovery.dht_storage_ttl", 7200, 60...86400, "how long an item is kept that nobody puts again"),
-        absent("discovery.enable_lsd", "local service discovery (BEP 14)"),
+        option("discovery.enable_lsd", .boolean, .boolean(true), "find peers on the local network (BEP 14); private torrents never do"),
+    ]
+
+    private static let nat: [Option] = [
+        option("nat.auto_map_ports", .boolean, .boolean(true), "have the router forward our ports, where it can be asked to"),
+        option("nat.enable_nat_pmp", .boolean, .boolean(true), "ask it by PCP and NAT-PMP"),
+        option("nat.enable_upnp", .boolean, .boolean(true), "ask it by UPnP, when the others have no answer"),
+        option("nat.map_tcp_port", .boolean, .boolean(true), "forward TCP of network.listen_port"),
+        option("nat.map_udp_port", .boolean, .boolean(true), "forward UDP of network.listen_port, for uTP and the DHT"),
+        option("nat.map_dht_port", .boolean, .boolean(true), "forward discovery.dht_port where it is another one"),
+        // RFC 6886 recommends two hours, RFC 6887 leaves it open; half of it is the longest that a lost mapping stays lost.
+        integer("nat.port_mapping_lease_time", 3600, 120...86400, "seconds for which a mapping is asked; renewed at half of it"),
+        seconds("nat.nat_discovery_interval", 300, 10...3600, "how long to wait before a router that gave nothing is asked again"),
     ]
 
     private static let limits: [Option] = [
@@ -256,7 +268,7 @@ package enum OptionTable {
     ]
 
     private static func option(_ key: String, _ kind: OptionKind, _ standard: OptionValue, _ doc: String, needsRestart: Bool = true) -> Option {
-        Option(key: key, kind: kind, standard: standard, doc: doc, needsRestart: needsRestart, absent: nil)
+        Option(key: key, kind: kind, standard: standard, doc: doc, needsRestart: needsRestart)
     }
     private static func integer(
         _ key: String, _ standard: Int, _ range: ClosedRange<Int>, _ doc: String, needsRestart: Bool = true
@@ -269,9 +281,6 @@ package enum OptionTable {
     /// A limit in KiB/s of payload. 50,000,000 KiB/s are 400 Gbit/s.
     private static func rate(_ key: String, _ what: String) -> Option {
         integer(key, 0, 0...50_000_000, "KiB/s \(what); 0: no limit", needsRestart: false)
-    }
-    private static func absent(_ key: String, _ feature: String) -> Option {
-        Option(key: key, kind: .boolean, standard: .boolean(false), doc: "\(feature): not in this build", needsRestart: true, absent: feature)
     }
 }
 

@@ -15,13 +15,9 @@ package enum SettingsListing {
             out += "\n[\(section)]\n"
             for option in OptionTable.all where option.section == section {
                 out += "\n# \(capitalised(option.doc)).\n"
-                if option.absent == nil {
-                    let limits = option.kind.limits
-                    out += "# \(capitalised(option.kind.noun))\(limits.isEmpty ? "" : ": \(limits)"). "
-                    out += option.needsRestart ? "A change needs a restart.\n" : "A change applies at once.\n"
-                } else {
-                    out += "# No other value is accepted.\n"
-                }
+                let limits = option.kind.limits
+                out += "# \(capitalised(option.kind.noun))\(limits.isEmpty ? "" : ": \(limits)"). "
+                out += option.needsRestart ? "A change needs a restart.\n" : "A change applies at once.\n"
                 out += "# \(option.name) = \(toml(option.standard))\n"
             }
         }
@@ -56,22 +52,18 @@ package enum SettingsListing {
 
     private static func schema(_ option: Option) -> String {
         var parts: [String] = []
-        if option.absent != nil {
-            parts.append("\"const\":\(json(option.standard))")
-        } else {
-            switch option.kind {
-            case .integer(let range):
-                parts.append("\"type\":\"integer\",\"minimum\":\(range.lowerBound),\"maximum\":\(range.upperBound)")
-            case .number(let range), .seconds(let range):
-                parts.append("\"type\":\"number\",\"minimum\":\(decimal(range.lowerBound)),\"maximum\":\(decimal(range.upperBound))")
-            case .boolean: parts.append("\"type\":\"boolean\"")
-            case .choice(let words): parts.append("\"enum\":[\(words.map { json($0) }.joined(separator: ","))]")
-            case .text(let n): parts.append("\"type\":\"string\",\"maxLength\":\(n)")
-            case .address, .path: parts.append("\"type\":\"string\"")
-            case .groups: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(LimitGroup.maximumCount)")
-            case .schedule: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(WeekSchedule.maximumCount)")
-            case .list(let n): parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(n)")
-            }
+        switch option.kind {
+        case .integer(let range):
+            parts.append("\"type\":\"integer\",\"minimum\":\(range.lowerBound),\"maximum\":\(range.upperBound)")
+        case .number(let range), .seconds(let range):
+            parts.append("\"type\":\"number\",\"minimum\":\(decimal(range.lowerBound)),\"maximum\":\(decimal(range.upperBound))")
+        case .boolean: parts.append("\"type\":\"boolean\"")
+        case .choice(let words): parts.append("\"enum\":[\(words.map { json($0) }.joined(separator: ","))]")
+        case .text(let n): parts.append("\"type\":\"string\",\"maxLength\":\(n)")
+        case .address, .path: parts.append("\"type\":\"string\"")
+        case .groups: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(LimitGroup.maximumCount)")
+        case .schedule: parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(WeekSchedule.maximumCount)")
+        case .list(let n): parts.append("\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":\(n)")
         }
         parts.append("\"default\":\(json(option.standard))")
         parts.append("\"description\":\(json(option.doc))")

@@ -119,7 +119,6 @@ package struct SettingsError: Error, Hashable, Sendable, CustomStringConvertible
         case wrongType(expected: String, found: String)
         case outOfRange(value: String, limits: String)
         case notAllowed(value: String, allowed: String)
-        case notBuilt(feature: String, value: String)
         case badText(reason: String)
     }
     /// "ccbt.toml:12"; empty when there is none to name.
@@ -139,7 +138,6 @@ package struct SettingsError: Error, Hashable, Sendable, CustomStringConvertible
             case .wrongType(let expected, let found): "\(key) takes \(expected), not \(found)"
             case .outOfRange(let value, let limits): "\(key) = \(printable(value)): limits say \(limits)"
             case .notAllowed(let value, let allowed): "\(key) = \(printable(value)): may be \(allowed)"
-            case .notBuilt(let feature, let value): "\(key) = \(printable(value)): \(feature) is not in this build; leave the option out"
             case .badText(let reason): "\(key): \(reason)"
             }
         return place.isEmpty ? said : "\(place): \(said)"

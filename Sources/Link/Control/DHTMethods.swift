@@ -105,3 +105,31 @@ package struct DHTPutAnswer: Codable, Equatable, Sendable {
     package var refusal: String?
     package init(target: String, stored: Int, refusal: String?) { (self.target, self.stored, self.refusal) = (target, stored, refusal) }
 }
+
+/// Our ports at the router.
+package struct NATStatusAnswer: Codable, Equatable, Sendable {
+    package struct Mapping: Codable, Equatable, Sendable {
+        /// "tcp" or "udp".
+        package var transport: String
+        package var internalPort: Int
+        /// Absent: not mapped.
+        package var externalPort: Int?
+        package var secondsLeft: Int
+        package init(transport: String, internalPort: Int, externalPort: Int?, secondsLeft: Int) {
+            (self.transport, self.internalPort, self.externalPort, self.secondsLeft) = (transport, internalPort, externalPort, secondsLeft)
+        }
+    }
+    /// False: the settings want nothing mapped.
+    package var enabled: Bool
+    /// PCP, NAT-PMP or UPnP; absent while nothing is mapped.
+    package var method: String?
+    package var gateway: String?
+    /// Our address outside, as the router says.
+    package var external: String?
+    /// Why nothing is mapped.
+    package var failure: String?
+    package var mappings: [Mapping]
+    package init(enabled: Bool, method: String?, gateway: String?, external: String?, failure: String?, mappings: [Mapping]) {
+        (self.enabled, self.method, self.gateway, self.external, self.failure, self.mappings) = (enabled, method, gateway, external, failure, mappings)
+    }
+}

@@ -112,6 +112,11 @@ package enum ControlMethods {
         package typealias Answer = Empty
         package static let name = "settings.set"
     }
+    package enum NATStatus: ControlMethod {
+        package typealias Parameters = Empty
+        package typealias Answer = NATStatusAnswer
+        package static let name = "nat.status"
+    }
     package enum DHTStatus: ControlMethod {
         package typealias Parameters = Empty
         package typealias Answer = DHTStatusAnswer

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/openat2.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -46,6 +47,21 @@ int cl_steer_datagrams(int fd, uint8_t first, unsigned others) {
     struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
     if (others < 1 || others > 255) return -EINVAL;
     return result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program));
+}
+
+// MARK: - Multicast
+
+int cl_join_group(int fd, const struct sockaddr *group, socklen_t length, unsigned interface) {
+    struct group_req request = {.gr_interface = interface};
+    if (length > sizeof request.gr_group) return -EINVAL;
+    memcpy(&request.gr_group, group, length);
+    int level = group->sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+    return result(setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request));
+}
+
+int cl_multicast_source(int fd, uint32_t address, unsigned interface) {
+    struct ip_mreqn request = {.imr_address.s_addr = address, .imr_ifindex = (int)interface};
+    return result(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof request));
 }
 
 // MARK: - Descriptors

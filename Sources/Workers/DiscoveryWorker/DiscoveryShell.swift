@@ -12,7 +12,7 @@ import Supervision
 import TrackerWire
 import WorkerKit
 
-/// The discovery worker: asks trackers and the DHT for peers. The decisions are ``AnnounceCore``'s; here are its clock, its
+/// The discovery worker: asks trackers, the DHT and the local network for peers. The decisions are ``AnnounceCore``'s; here are its clock, its
 /// sockets and its edge to the session worker.
 ///
 /// ```
@@ -30,6 +30,9 @@ package final class DiscoveryShell: WorkerShell {
         static let list: UInt8 = 60
         static let dht: UInt8 = 20
         static let dhtFile: UInt8 = 21
+        static let lsd: UInt8 = 22
+        static let gateway: UInt8 = 23
+        static let upnp: UInt8 = 24
     }
     /// Unread bytes to the session above which no announce is begun: two hundred full answers.
     private static let queueHigh = 8 << 20
@@ -53,9 +56,13 @@ package final class DiscoveryShell: WorkerShell {
     private let resolver: Resolver
     /// nil when discovery.enable_dht is false.
     let dht: DHTNode?
+    /// nil when the settings want no port mapped.
+    let ports: PortMapper?
+    /// nil when discovery.enable_lsd is false.
+    let lsd: LSDSocket?
     /// Requests under way; the core bounds them.
     var dhtRequests: [DHTRequestID: DHTRequestKind] = [:]
-    /// What the DHT may be told of: every torrent of the session, with its flags.
+    /// What the DHT and the local network may be told of: every torrent of the session, with its flags.
     var swarms: [TorrentID: (infoHash: InfoHash, flags: TorrentFlags)] = [:]
     private var effects: [AnnounceCore.Effect] = []
     /// Torrents with two info-hashes, and those that have the v2 one alone.
@@ -67,6 +74,8 @@ package final class DiscoveryShell: WorkerShell {
     /// Next row to tell a new session about; nil when it knows all.
     private var replayCursor: Int?
     private var localAddressesAt = Instant.zero
+    /// The trackers were told that we stop.
+    private var saidGoodbye = false
     package private(set) var progress: UInt64 = 0
 
     package init(kit: WorkerKit) throws {
@@ -82,16 +91,19 @@ package final class DiscoveryShell: WorkerShell {
         core = AnnounceCore(configuration: configuration, random: SeededRandom(seed: Entropy.seed()))
 
         // Who listens on one address only is found at that address only: announces come from there (BEP 7).
-        let interface = settings.string("network.listen_interface")
-        let source = Endpoint(address: interface, port: 0).flatMap { $0.isUnspecified ? nil : $0 }
+        let listen = Endpoint(address: settings.string("network.listen_interface"), port: 0)!
+        let source = listen.isUnspecified ? nil : listen
         let timeout = settings.seconds("network.tracker_timeout")
         let proxy = ProxyRules(settings)
         lists = try ListFetch(loop: kit.loop, kind: Kind.list)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
-        // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
+        ports = PortMapper(loop: kit.loop, kind: Kind.gateway, workKind: Kind.upnp, listen: listen, settings: settings, log: log)
+        var random = SeededRandom(seed: Entropy.seed())
+        lsd = settings.bool("discovery.enable_lsd") ? LSDSocket(loop: kit.loop, kind: Kind.lsd, listen: listen, random: &random, log: log) : nil
         dht =
             settings.bool("discovery.enable_dht")
             ? try DHTNode(loop: kit.loop, kind: Kind.dht, fileKind: Kind.dhtFile, resolver: resolver, settings: settings, stateDirectory: kit.stateDirectory, log: log) : nil
+        // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
         http = try HTTPTracker(
             loop: kit.loop, kind: Kind.http,
@@ -149,6 +161,8 @@ package final class DiscoveryShell: WorkerShell {
         case Kind.http: http.completed(completion)
         case Kind.udp, Kind.relay: udp.completed(completion, now: now)
         case Kind.list: lists.completed(completion)
+        case Kind.gateway, Kind.upnp: ports?.completed(completion, now: now)
+        case Kind.lsd: lsd?.completed(completion, now: now)
         case Kind.dht, Kind.dhtFile: dht?.completed(completion, now: now)
         case Kind.lookup:
             guard let end = resolver.completed(completion, now: now) else { return }
@@ -182,9 +196,16 @@ package final class DiscoveryShell: WorkerShell {
         }
         dht?.turn(now: now)
         tellDHT()
+        ports?.turn(now: now)
+        lsd?.turn(now: now)
+        tellLSD()
         var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
         if let dht { next = min(next, dht.nextDeadline) }
+        if let lsd { next = min(next, lsd.nextDeadline) }
+        if let ports { next = min(next, ports.nextDeadline) }
         if replayCursor != nil { next = min(next, now + .milliseconds(20)) }
+        // The router's answer to the end of the mappings is waited for as well, within the time that is given for all.
+        if saidGoodbye, !(ports?.isReleasing ?? false) { kit.drained() }
         return next
     }
 
@@ -193,6 +214,7 @@ package final class DiscoveryShell: WorkerShell {
         guard !kit.supervisorGone else { return kit.drained() }
         let now = kit.loop.now
         dht?.saveNow()
+        ports?.release()
         feed(.drain(deadline: max(now, min(now + Self.drainLimit, deadline - Self.drainReserve))))
     }
 
@@ -202,6 +224,12 @@ package final class DiscoveryShell: WorkerShell {
         effects.removeAll(keepingCapacity: true)
         core.handle(event, now: now, into: &effects)
         perform(now)
+    }
+
+    private func tellLSD() {
+        for (torrent, peer) in lsd?.takeFound() ?? [] {
+            send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.lsd.rawValue, endpoints: [peer]))
+        }
     }
 
     private func tellAgain() {
@@ -234,7 +262,7 @@ package final class DiscoveryShell: WorkerShell {
             case .breaker(let host, let transition):
                 let why = transition.reason.map { ": \($0)" } ?? ""
                 log.warning("breaker tracker \(host) \(transition.from)->\(transition.to)\(why)")
-            case .drained: kit.drained()
+            case .drained: saidGoodbye = true
             }
         }
     }

@@ -21,7 +21,7 @@ extension DiscoveryShell {
             hybrids.remove(m.torrent)
             version2Only.remove(m.torrent)
             dht?.remove(TorrentID(rawValue: m.torrent))
-            swarms[TorrentID(rawValue: m.torrent)] = nil
+            if let known = swarms.removeValue(forKey: TorrentID(rawValue: m.torrent)) { lsd?.remove(known.infoHash) }
         case .discoveryTorrentFlags:
             let m: DiscoveryTorrentFlags = try frame.decode()
             let id = TorrentID(rawValue: m.torrent), flags = TorrentFlags(rawValue: m.flags)
@@ -48,11 +48,18 @@ extension DiscoveryShell {
             let m: DiscoveryReplayEnd = try frame.decode()
             feed(.replayEnded(listenPort: m.listenPort, key: m.trackerKey, peerID: m.peerID))
             dht?.announcePort(m.listenPort)
+            lsd?.announcePort = m.listenPort
+            ports?.announcePort(m.listenPort, now: kit.loop.now)
             replayEnded()
         case .discoveryListenPort:
             let m: DiscoveryListenPort = try frame.decode()
             feed(.listenPort(m.listenPort))
             dht?.announcePort(m.listenPort)
+            lsd?.announcePort = m.listenPort
+            ports?.announcePort(m.listenPort, now: kit.loop.now)
+        case .natStatusWanted:
+            let off = NatStatusReport(isOn: 0, gateway: Endpoint(ipv4: 0, port: 0), external: Endpoint(ipv4: 0, port: 0))
+            answer(ports?.report() ?? off, frame.correlation)
         case .discoveryFilter:
             let path = try frame.decode(DiscoveryFilter.self).path
             filter = path.isEmpty ? nil : AddressFilter(path: path) ?? filter
@@ -105,11 +112,14 @@ extension DiscoveryShell {
     /// BEP 27: a private torrent's peers come from its trackers only. A magnet is taken as public until its metadata says
     /// otherwise.
     private func swarmChanged(_ id: TorrentID, _ infoHash: InfoHash, _ flags: TorrentFlags) {
+        if let known = swarms[id], known.infoHash != infoHash { lsd?.remove(known.infoHash) }
         swarms[id] = (infoHash, flags)
         if flags.isDisjoint(with: [.isPrivate, .paused]) {
             dht?.torrent(id, infoHash, isSeed: flags.contains(.completed), now: kit.loop.now)
+            lsd?.add(id, infoHash, now: kit.loop.now)
         } else {
             dht?.remove(id)
+            lsd?.remove(infoHash)
         }
     }
 

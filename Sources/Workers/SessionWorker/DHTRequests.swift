@@ -74,6 +74,19 @@ extension SessionShell {
                 timeouts: m.timeouts, lookupsDone: m.lookupsDone, peersFound: m.peersFound))
     }
 
+    func answerNAT(token: UInt64, _ m: NatStatusReport) {
+        finish(
+            token,
+            NATStatusAnswer(
+                enabled: m.isOn != 0, method: m.method.isEmpty ? nil : Text.printable(m.method, limit: 20), gateway: m.gateway.isUnspecified ? nil : m.gateway.address,
+                external: m.external.isUnspecified ? nil : m.external.address, failure: m.failure.isEmpty ? nil : Text.printable(m.failure, limit: 200),
+                mappings: m.mappings.map {
+                    NATStatusAnswer.Mapping(
+                        transport: $0.isUDP != 0 ? "udp" : "tcp", internalPort: Int($0.internalPort), externalPort: $0.externalPort == 0 ? nil : Int($0.externalPort),
+                        secondsLeft: Int($0.secondsLeft))
+                }))
+    }
+
     func answerDHTLookup(token: UInt64, _ m: DhtLookupResult) {
         guard m.failure.isEmpty else { return finish(token, error: ControlError(.unavailable, Text.printable(m.failure, limit: 200))) }
         finish(

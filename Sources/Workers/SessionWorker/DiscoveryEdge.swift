@@ -22,6 +22,7 @@ extension SessionShell {
             feed(.tracker(TorrentID(rawValue: m.torrent), report))
         case .listFetched: listFetched(try frame.decode())
         case .fetched: fetched(frame.correlation, try frame.decode())
+        case .natStatusReport: answerNAT(token: frame.correlation, try frame.decode())
         case .dhtStatusReport: answerDHTStatus(token: frame.correlation, try frame.decode())
         case .dhtLookupResult: answerDHTLookup(token: frame.correlation, try frame.decode())
         case .dhtItem: answerDHTItem(token: frame.correlation, try frame.decode())

@@ -120,6 +120,7 @@ extension SessionShell {
         case ControlMethods.Watch.name: try watch(from, ControlLine.parameters(line, as: WatchParameters.self))
         case ControlMethods.SetSetting.name: try set(from, ControlLine.parameters(line, as: SetSettingParameters.self))
         case ControlMethods.RestartWorker.name: try restart(from, ControlLine.parameters(line, as: WorkerParameters.self).worker)
+        case ControlMethods.NATStatus.name: try askDiscovery(from, NatStatusWanted(), for: Self.workerAnswer)
         case ControlMethods.DHTStatus.name: try askDiscovery(from, DhtStatusWanted(), for: Self.workerAnswer)
         case ControlMethods.DHTLookup.name: try lookUp(from, ControlLine.parameters(line, as: DHTLookupParameters.self))
         case ControlMethods.DHTGet.name: try getItem(from, ControlLine.parameters(line, as: DHTGetParameters.self))

@@ -42,7 +42,7 @@ import Testing
         Case("network.listen_interface", .text("[::1]"), "network.listen_interface: \"[::1]\" is not an IP address"),
         Case("discovery.dht_bootstrap_nodes", .untyped("a:1, b:2")), Case("discovery.dht_bootstrap_nodes", .untyped("")),
         Case("discovery.enable_lsd", .boolean(false)),
-        Case("discovery.enable_lsd", .boolean(true), "discovery.enable_lsd = true: local service discovery (BEP 14) is not in this build; leave the option out"),
+        Case("discovery.enable_lsd", .boolean(true)),
         Case("discovery.enable_pex", .untyped("false")),
         Case("discovery.enable_lsd", .untyped("0")),
         Case("limits.global_up_kib", .integer(0)),

@@ -38,7 +38,6 @@ import Testing
         Case(toml: "\n\n[network]\n\nlisten_port = \"x\"\n", told: "FILE:5: network.listen_port takes an integer, not a text"),
         Case(toml: "[disk]\ndirect_io = 1\n", told: "FILE:2: disk.direct_io takes true or false, not an integer"),
         Case(toml: "[disk]\npreallocate = \"some\"\n", told: "FILE:2: disk.preallocate = some: may be none | sparse | full | fallocate"),
-        Case(toml: "[discovery]\nenable_lsd = true\n", told: "FILE:2: discovery.enable_lsd = true: local service discovery (BEP 14) is not in this build; leave the option out"),
         Case(toml: "[nework]\nlisten_port = 1\n", told: "FILE:2: no option nework.listen_port; did you mean network.listen_port?"),
         Case(toml: "listen_port = 1\n", told: "FILE:1: no option listen_port; did you mean network.listen_port?"),
         Case(toml: "[network]\nlisten_port = 1979-05-27\n", told: "FILE:2: network.listen_port takes an integer, not a list"),

@@ -87,6 +87,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case dhtItem = 0x042f
     case dhtPut = 0x0430
     case dhtStored = 0x0431
+    case natStatusWanted = 0x0432
+    case natStatusReport = 0x0433
     case claim = 0x0501
     case claimsEnd = 0x0502
     case torrentReady = 0x0503

@@ -883,3 +883,82 @@ package struct DhtStored: IPCMessage, Equatable {
         refusal = try r.string()
     }
 }
+
+package struct NatMapping: IPCStruct, Equatable {
+    package static var fixedSize: Int { 9 }
+    package var isUDP: UInt8
+    package var internalPort: UInt16
+    package var externalPort: UInt16  // 0: not mapped
+    package var secondsLeft: UInt32  // of the lease
+    package init(isUDP: UInt8, internalPort: UInt16, externalPort: UInt16, secondsLeft: UInt32) {
+        self.isUDP = isUDP
+        self.internalPort = internalPort
+        self.externalPort = externalPort
+        self.secondsLeft = secondsLeft
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u8(isUDP)
+        w.u16(internalPort)
+        w.u16(externalPort)
+        w.u32(secondsLeft)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        isUDP = try r.u8()
+        internalPort = try r.u16()
+        externalPort = try r.u16()
+        secondsLeft = try r.u32()
+    }
+}
+
+package struct NatStatusWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .natStatusWanted }
+    package static var fixedSize: Int { 0 }
+    package init() {
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+    }
+}
+
+/// Answers NatStatusWanted with its correlation.
+package struct NatStatusReport: IPCMessage, Equatable {
+    package static var type: MessageType { .natStatusReport }
+    package static var fixedSize: Int { 61 }
+    package var isOn: UInt8  // 0: the settings want nothing mapped
+    package var method: String  // PCP, NAT-PMP or UPnP; empty while nothing is mapped
+    package var gateway: Endpoint  // unspecified: no default route
+    package var external: Endpoint  // as the gateway says; port 0
+    package var failure: String  // why nothing is mapped
+    package var mappings: [NatMapping]
+    package init(isOn: UInt8, method: String = "", gateway: Endpoint, external: Endpoint, failure: String = "", mappings: [NatMapping] = []) {
+        self.isOn = isOn
+        self.method = method
+        self.gateway = gateway
+        self.external = external
+        self.failure = failure
+        self.mappings = mappings
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u8(isOn)
+        tail.reserve(&w, count: method.utf8.count)
+        w.endpoint(gateway)
+        w.endpoint(external)
+        tail.reserve(&w, count: failure.utf8.count)
+        tail.reserve(&w, count: mappings.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, method)
+        tail.string(&w, failure)
+        tail.structs(&w, mappings)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        isOn = try r.u8()
+        method = try r.string()
+        gateway = try r.endpoint()
+        external = try r.endpoint()
+        failure = try r.string()
+        mappings = try r.structs()
+    }
+}

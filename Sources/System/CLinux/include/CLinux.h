@@ -60,6 +60,13 @@ void cl_departures_segment(struct cl_departures *, uint16_t size);
 /// Sends the messages from `from` on without waiting: how many were taken, or -errno when the first was not.
 int cl_departures_send(struct cl_departures *, int fd, unsigned from);
 
+// MARK: - Multicast
+
+/// Joins a group of either family on one interface. -EADDRINUSE when it is joined already.
+int cl_join_group(int fd, const struct sockaddr *group, socklen_t length, unsigned interface);
+/// IPv4 datagrams to groups leave by `interface` with the source `address` (network order).
+int cl_multicast_source(int fd, uint32_t address, unsigned interface);
+
 // MARK: - io_uring
 
 /// One completion, copied out of the completion queue.
