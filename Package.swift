@@ -149,7 +149,7 @@ var targets: [Target] = [
     // Tests mirror the layers.
     .target(
         name: "Simulator",
-        dependencies: ["Swarm", "Buffers", "Limits", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
+        dependencies: ["Swarm", "Buffers", "Limits", "BlockArena", "Pieces", "Discovery", "Catalog", "Supervision", "MicroTransport", "PeerWire", "TrackerWire", "Primitives", "ByteCodec"],
         path: "Tests/Support/Simulator",
         // Optimised in every build: a debug build is for the invariants of the cores, not for copying payload slowly.
         swiftSettings: strict + [.unsafeFlags(["-O"])]),

@@ -198,7 +198,7 @@ extension Swarm {
                 c.isProven = true
                 c.isSeed = isSeed
                 // A peer that we closed as of no use is not sought soon; a lost one is.
-                c.nextTry = now + (reason == nil || reason == .stalled ? .seconds(30) : .minutes(15))
+                c.nextTry = now + (reason == .piecesLost ? .zero : reason == nil || reason == .stalled ? .seconds(30) : .minutes(15))
             } else {
                 c.usesOtherWay = false
                 c.failures = min(c.failures, 200) + 1

@@ -36,6 +36,8 @@ extension Swarm {
         }
         noteChange(t)
         guard torrents[t].wasReady else { return }
+        // It was not told when we got it, having it itself.
+        if torrents[t].have.contains(index.int) { send(i, .have(index), now, &effects) }
         recountUseful(i, t)
         if !peers[i].fast {
             for at in (0..<peers[i].requests.count).reversed() where open[Int(peers[i].requests[at].open)].piece == index {
@@ -48,8 +50,10 @@ extension Swarm {
         fillAll(t, now, &effects)
     }
 
-    /// Tells those who believe that we have it.
+    /// Tells those who believe that we have it. Who cannot be told (no BEP 54) would ask for it, and would not name it when he
+    /// gets it himself: only a new connection brings both views together.
     func tellLost(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        for q in torrents[t].peers.reversed() where peers[Int(q)].dontHaveID == 0 && !peers[Int(q)].isWebSeed { close(Int(q), .piecesLost, now, &effects) }
         for q in torrents[t].peers where peers[Int(q)].dontHaveID != 0 {
             let i = Int(q)
             send(i, .extended(id: peers[i].dontHaveID, payload: effects.keep(ExtensionPayload.dontHave(UInt32(piece)))), now, &effects)

@@ -170,8 +170,6 @@ struct TorrentRow {
     var isUnwritable = false
     /// It did at least once: `have` means something.
     var wasReady = false
-    /// A piece that peers were told of was lost: their view of us may be behind.
-    var hasLostPieces = false
     var have = PieceSet(none: 0)
     var peers: [UInt32] = []
     var dialling = 0

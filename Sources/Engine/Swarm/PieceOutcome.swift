@@ -201,8 +201,8 @@ extension Swarm {
             let i = Int(q)
             let had = peers[i].have.contains(piece)
             if had { peers[i].useful -= 1 }
-            // One that has it may lose it, and must then know of us if we were without it for a while.
-            if !had || torrents[t].hasLostPieces { send(i, .have(PieceIndex(piece)), now, &effects) }
+            // One that has it is told when it says that it lost it: ``lacksPiece(_:_:_:_:_:)``.
+            if !had { send(i, .have(PieceIndex(piece)), now, &effects) }
         }
         for q in torrents[t].peers.reversed() { updateInterest(Int(q), now, &effects) }
     }
@@ -210,7 +210,6 @@ extension Swarm {
     private func lost(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.remove(piece) else { return }
         noteChange(t)
-        torrents[t].hasLostPieces = true
         tellLost(t, piece, now, &effects)
         tellUploadOnly(t, now, &effects)
         for q in torrents[t].peers where peers[Int(q)].have.contains(piece) { peers[Int(q)].useful += 1 }

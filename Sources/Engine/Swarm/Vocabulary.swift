@@ -81,6 +81,8 @@ package enum CloseReason: UInt8, Hashable, Sendable, CaseIterable {
     case encryptionRefused
     /// The dial failed on our side of the peer.
     case notDialled
+    /// We lost a piece and it cannot be told (BEP 54): a new connection shows what we have.
+    case piecesLost
 }
 
 /// How a connection's stream is hidden (message stream encryption). The raw values are for the shell and the simulator only.

@@ -246,6 +246,29 @@ import Testing
         #expect(told == [[8, 0, 0, 0, 3], [6, 0]], "lt_donthave, and that we download again")
     }
 
+    /// Who has no BEP 54 would go on believing that we have it, and would not say when he gets it.
+    @Test func whoCannotBeToldOfALostPieceIsMetAgain() {
+        let s = Stage(pieces: 4, have: Bitfield(full: 4))
+        let p = s.join(fast: true)
+        _ = s.take()
+        var less = Bitfield(full: 4)
+        less.remove(3)
+        s.swarm.diskReady(s.id, have: less, now: s.now, into: &s.effects)
+        #expect(s.take().contains(.close(p, .piecesLost)))
+    }
+
+    /// Our have was not sent while the peer had the piece itself.
+    @Test func whoLosesAPieceLearnsThatWeHaveIt() {
+        let s = Stage(pieces: 2, have: Bitfield(full: 2))
+        let p = peer(s)
+        s.bitfield(p, [0x80])
+        _ = s.take()
+        extended(s, p, ExtendedHandshake.ourDontHaveID, [0, 0, 0, 0])
+        #expect(s.take().sent(to: p).contains(.have(PieceIndex(0))))
+        extended(s, p, ExtendedHandshake.ourDontHaveID, [0, 0, 0, 0])
+        #expect(!s.take().sent(to: p).contains(.have(PieceIndex(0))), "once")
+    }
+
     // MARK: what an idle torrent costs
 
     /// Counts rows, not time: 50,000 torrents where nothing goes on add nothing to a tick.

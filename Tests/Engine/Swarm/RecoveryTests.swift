@@ -39,17 +39,4 @@ import Testing
         let asked = s.take().requests(to: p)
         #expect(asked.map(\.begin).sorted() == [0, 16384, 32768, 49152])
     }
-
-    /// A peer that has a piece hears of ours again once we had lost it: its view of us is behind.
-    @Test func aPieceThatWasLostIsAnnouncedToAll() {
-        var all = Bitfield(full: 4)
-        let s = Stage(pieces: 4, have: all)
-        let p = s.join()
-        s.say(p, .have(piece: 1))
-        all.remove(1)
-        s.swarm.diskReady(s.id, have: all, now: s.now, into: &s.effects)
-        _ = s.take()
-        s.swarm.diskReady(s.id, have: Bitfield(full: 4), now: s.now, into: &s.effects)
-        #expect(s.take().sent(to: p).contains(.have(PieceIndex(1))))
-    }
 }

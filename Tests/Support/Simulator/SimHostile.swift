@@ -137,7 +137,8 @@ extension SimWorld {
                 let stranger = world.hostiles[h]
                 guard stranger.connections[n] == nil, let shard = world.nodes[n].shard, let answer = shard.accept(stranger.endpoint) else { return }
                 let connection = SimConnection(
-                    .init(node: world.end(h), process: nil, peer: PeerHandle(index: UInt32(n), generation: 0)), .init(node: n, process: there, peer: answer))
+                    .init(node: world.end(h), process: nil, peer: PeerHandle(index: UInt32(n), generation: 0)), .init(node: n, process: there, peer: answer), world.datagrams())
+                connection.datagrams?.open(now: world.clock.now)
                 shard.connections[answer] = (connection, 1)
                 stranger.connections[n] = connection
                 world.mark(.hostileJoined)

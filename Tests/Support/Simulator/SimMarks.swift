@@ -2,6 +2,7 @@
 package enum SimMark: String, CaseIterable, Sendable {
     // Faults that the scenario brings.
     case sessionDeath, peerDeath, diskDeath, discoveryDeath, nodeDeath, powerCut, deathInCommit
+    case utpConnection, datagramLoss, datagramLate, datagramTwice
     case segmentLoss, connectionReset, trackerLoss, corruptBlock
     case writeError, syncError, dirtyPagesDropped, readError, volumeFull
     case silenceSurvived, silenceAborted

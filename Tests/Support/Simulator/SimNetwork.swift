@@ -2,7 +2,7 @@ import PeerWire
 import Primitives
 import Swarm
 
-/// A TCP connection between two nodes' shards: messages in order each way, late, sometimes broken off.
+/// A connection between two nodes' shards: messages in order each way, late, sometimes broken off.
 package final class SimConnection {
     struct End {
         let node: Int
@@ -11,12 +11,17 @@ package final class SimConnection {
         let peer: PeerHandle
     }
     let ends: [End]
+    /// nil: by TCP.
+    let datagrams: SimDatagrams?
     var isOpen = true
     /// Per sender: when its last message arrives; the next is never earlier.
     var arrival = [Instant.zero, Instant.zero]
     /// Per sender: when its last block has left.
     var leaves = [Instant.zero, Instant.zero]
-    init(_ a: End, _ b: End) { ends = [a, b] }
+    init(_ a: End, _ b: End, _ datagrams: SimDatagrams? = nil) { (ends, self.datagrams) = ([a, b], datagrams) }
+
+    /// A socket takes so much and no more: the line is shared among those who ask for it.
+    func hasRoom(_ side: Int, now: Instant) -> Bool { datagrams?.hasRoom(side) ?? (leaves[side] <= now + .milliseconds(100)) }
 }
 
 /// What travels. Payload by value: it is copied out of the sender's arena when it is sent.
@@ -46,7 +51,8 @@ extension SimWorld {
             world.deliver(target, WorkerName(.peer), there) { world in
                 guard let shard = world.nodes[target].shard, let answer = shard.accept(world.nodes[node].outgoing()) else { return refused(world) }
                 let connection = SimConnection(
-                    .init(node: node, process: process, peer: peer), .init(node: target, process: there, peer: answer))
+                    .init(node: node, process: process, peer: peer), .init(node: target, process: there, peer: answer), world.datagrams())
+                connection.datagrams?.open(now: world.clock.now)
                 shard.connections[answer] = (connection, 1)
                 world.settle(target)
                 world.after(world.transit()) { world in
@@ -64,6 +70,10 @@ extension SimWorld {
     func send(_ message: SimMessage, on connection: SimConnection, side: Int) {
         guard connection.isOpen else { return }
         if hits(scenario.reset, .connectionReset) { return breakOff(connection) }
+        if let datagrams = connection.datagrams {
+            datagrams.put(message, from: side)
+            return pump(connection, side)
+        }
         var left = clock.now
         if case .block(_, _, let bytes) = message, connection.ends[side].node < nodes.count {
             // All connections of a node share its line.
@@ -73,13 +83,17 @@ extension SimWorld {
             connection.leaves[side] = left
         }
         connection.arrival[side] = max(connection.arrival[side], left + transit())
-        let to = connection.ends[1 - side]
         at(connection.arrival[side]) { world in
             guard connection.isOpen else { return }
-            world.trace(UInt64(to.node), 1, UInt64(to.peer.index))
-            guard to.node < world.nodes.count else { return world.hostileHeard(message, connection) }
-            world.toShard(to.node, to.process) { $0.arrived(message, to.peer) }
+            world.hand(message, connection, to: 1 - side)
         }
+    }
+
+    func hand(_ message: SimMessage, _ connection: SimConnection, to side: Int) {
+        let to = connection.ends[side]
+        trace(UInt64(to.node), 1, UInt64(to.peer.index))
+        guard to.node < nodes.count else { return hostileHeard(message, connection) }
+        toShard(to.node, to.process) { $0.arrived(message, to.peer) }
     }
 
     /// Both ends learn of it, each in its own time.

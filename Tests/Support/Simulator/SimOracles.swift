@@ -120,6 +120,19 @@ extension SimWorld {
         if shard.handed.count + shard.reads.count > shard.buffers.slotCount { broken("node \(n): more hand-overs than slots") }
     }
 
+    /// For the story of a run that did not end.
+    func tellConnections(_ n: Int) {
+        guard let shard = nodes[n].shard else { return }
+        for p in shard.connections.keys.sorted(by: { $0.index < $1.index }) {
+            let (connection, side) = shard.connections[p]!, waiting = shard.waiting.count { $0.peer == p }
+            let r = shard.swarm.report(p)
+            tell(
+                n,
+                "connection to end \(connection.ends[1 - side].node): \(r.map { "\($0)" } ?? "no peer"), \(waiting) requests wait, room \(connection.hasRoom(side, now: clock.now)), line free in \((nodes[n].lineFreeAt - clock.now).milliseconds) ms, \(connection.datagrams?.state(side) ?? "TCP")"
+            )
+        }
+    }
+
     /// Everybody is complete and nothing moves: every slot is free, cached, or accounted for.
     func checkNoLeak(_ n: Int) {
         guard let shard = nodes[n].shard, !isCorrupter(n) else { return }

@@ -13,6 +13,8 @@ package struct SimScenario: Sendable {
     package var uploadRate = 10_000_000.0
     /// Part of the messages that are lost and sent again by TCP: late, everything behind them too.
     package var loss = 0.0
+    /// Part of the connections that go by uTP.
+    package var utp = 0.0
     /// Chance per delivered message that its connection breaks.
     package var reset = 0.0
     package var trackerLoss = 0.0
@@ -94,6 +96,8 @@ package struct SimScenario: Sendable {
             removalsWithData = r.chance(0.15) ? 1 : 0
         }
         limits = r.chance(0.4) ? 1 + r.below(4) : 0
+        var u = SeededRandom(seed: seed ^ 0x29)
+        utp = [0, 0.5, 1][u.below(3)]
         var h = SeededRandom(seed: seed ^ 0x405)
         if h.chance(0.4) { hostiles = (0...h.below(3)).map { _ in SimHostility.allCases[h.below(SimHostility.allCases.count)] } }
     }

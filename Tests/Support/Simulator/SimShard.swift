@@ -272,8 +272,7 @@ package final class SimShard {
             }
             switch buffers.find(torrent: w.torrent, piece: w.piece, block: w.begin / 16384) {
             case .hit(_, let slot):
-                // A socket takes so much and no more: the line is shared among those who ask for it.
-                guard connection.leaves[side] <= now + .milliseconds(100) else {
+                guard connection.hasRoom(side, now: now) else {
                     i += 1
                     continue
                 }

@@ -117,7 +117,10 @@ package final class SimWorld {
         while failure.isEmpty, !isOver, let action = clock.next() {
             action(self)
             events += 1
-            if clock.now.nanoseconds > scenario.limit.nanoseconds { broken("not complete in time: \(progress)") }
+            if clock.now.nanoseconds > scenario.limit.nanoseconds {
+                for n in nodes.indices { tellConnections(n) }
+                broken("not complete in time: \(progress)")
+            }
             if events > 60_000_000 { broken("live-lock: \(progress)") }
         }
         if failure.isEmpty {
