@@ -129,7 +129,7 @@ var targets: [Target] = [
         ]),
     .target(
         name: "APIWorker",
-        dependencies: (["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Settings", "Observe", "Primitives", "ByteCodec"] as [Target.Dependency]) + http,
+        dependencies: (["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Limits", "Settings", "Observe", "Primitives", "ByteCodec"] as [Target.Dependency]) + http,
         path: "Sources/Workers/APIWorker", resources: [.copy("Web")], swiftSettings: strict),
     workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
 
@@ -197,7 +197,7 @@ var targets: [Target] = [
     tests("MicroTransportTests", "Engine/MicroTransport", ["MicroTransport", "UTPWire", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
-    tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "IPC", "LinuxIO", "Primitives"]),
+    tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "Settings", "IPC", "LinuxIO", "Primitives"]),
     tests("DiskWorkerTests", "Workers/Disk", ["DiskWorker", "Pieces", "BlockArena", "LinuxIO", "CLinux", "CHash", "Metainfo", "Bencode", "Primitives", "ByteCodec"]),
 ]
 

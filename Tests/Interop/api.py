@@ -216,6 +216,94 @@ class Api:
         same(q.app_default_save_path(), str(self.down))
         assert 'libtorrent' in q.app_build_info()
 
+    def settings_both_ways(self):
+        """Keys of qBittorrent's preferences: what was set is in force in the daemon and is read again."""
+        q = self.library()
+        def option(key): return self.daemon.btbt('settings', 'show', key)[0]['value']
+        before = q.app_preferences()
+        cases = [
+            ({'limit_lan_peers': False}, {'limits.local_peers': 'exempt'}), ({'dont_count_slow_torrents': True, 'slow_torrent_inactive_timer': 90}, {'queue.ignore_slow_torrents': 'true', 'queue.slow_after': '90'}),
+            ({'max_active_uploads': -1, 'max_active_downloads': 9}, {'queue.max_active_seeding': '0', 'queue.max_active_downloading': '9'}),
+            ({'temp_path_enabled': True, 'temp_path': f'{self.folder}/tmp'}, {'disk.incomplete_dir': f'{self.folder}/tmp'}), ({'temp_path_enabled': False}, {'disk.incomplete_dir': ''}),
+            ({'incomplete_files_ext': True}, {'disk.incomplete_suffix': '.part'}), ({'incomplete_files_ext': False}, {'disk.incomplete_suffix': ''}),
+            ({'max_ratio_enabled': True, 'max_ratio': 2.5, 'max_ratio_act': 0}, {'seeding.max_ratio': '2.5'}), ({'max_ratio_enabled': False}, {'seeding.max_ratio': '-1'}),
+            ({'scheduler_enabled': True, 'schedule_from_hour': 22, 'schedule_from_min': 30, 'schedule_to_hour': 6, 'schedule_to_min': 0, 'scheduler_days': 1},
+             {'limits.alt_mode': 'schedule', 'limits.alt_schedule': 'mon+tue+wed+thu+fri 22:30-06:00'}),
+            ({'scheduler_days': 9}, {'limits.alt_schedule': 'sun 22:30-06:00'}), ({'scheduler_enabled': False}, {'limits.alt_mode': 'off'}),
+            ({'rss_refresh_interval': 45, 'rss_max_articles_per_feed': 33}, {'rss.refresh_interval': '2700', 'rss.max_articles': '33'}),
+            ({'autorun_enabled': True, 'autorun_program': '/bin/echo "two words" %N'}, {'hooks.on_finish': '/bin/echo,two words,%N'}), ({'autorun_enabled': False}, {'hooks.on_finish': ''}),
+            ({'ip_filter_enabled': True, 'banned_IPs': '192.0.2.1\n198.51.100.0/24'}, {'security.ip_filter.enable_ip_filter': 'true', 'security.ip_filter.ranges': '192.0.2.1,198.51.100.0/24'}),
+            ({'ip_filter_enabled': False, 'banned_IPs': ''}, {'security.ip_filter.ranges': ''}), ({'add_stopped_enabled': True}, {'add.paused': 'true'}), ({'add_stopped_enabled': False}, {'add.paused': 'false'}),
+        ]
+        for change, wanted in cases:
+            q.app_set_preferences(change)
+            now = q.app_preferences()
+            for key, value in change.items():
+                if not (key == 'temp_path' or key == 'max_ratio' and not change['max_ratio_enabled']): same(now[key], value, key)
+            for key, value in wanted.items(): same(option(key), value, key)
+        h = self.logged()
+        for bad in ({'encryption': 7}, {'proxy_type': 'SOCKS4'}, {'max_ratio': 'x', 'temp_path_enabled': True, 'temp_path': 'relative'}, {'autorun_enabled': True, 'autorun_program': 'open "quote'}):
+            same(h.post('app/setPreferences', {'json': json.dumps(bad)}).status, 400, str(bad))
+        same(option('disk.incomplete_dir'), '', 'all or nothing')
+        # Watched folders are a list of their own.
+        watched = self.folder / 'watched'
+        watched.mkdir(exist_ok=True)
+        q.app_set_preferences({'scan_dirs': {str(watched): 1}})
+        same(dict(q.app_preferences().scan_dirs), {str(watched): 1})
+        q.app_set_preferences({'scan_dirs': {str(watched): str(self.down)}})
+        same(dict(q.app_preferences().scan_dirs), {str(watched): str(self.down)})
+        q.app_set_preferences({'scan_dirs': {}})
+        same(dict(q.app_preferences().scan_dirs), {})
+        q.app_set_preferences({'max_active_downloads': -1, 'rss_refresh_interval': before.rss_refresh_interval, 'rss_max_articles_per_feed': before.rss_max_articles_per_feed, 'limit_lan_peers': True, 'dont_count_slow_torrents': False})
+
+    def settings_that_restart(self):
+        """Options that workers read at their start: they are restarted, sockets are bound anew, and the daemon's next start has them too."""
+        q = self.library()
+        q.torrents_add(torrent_files=str(self.file(self.single)), is_stopped=True)
+        def pid(name): return self.daemon.workers()[name]['pid']
+        def listening(port):
+            import socket
+            with socket.create_connection((self.ip, port), 2): return True
+        peer, disk = pid('peer:0'), pid('disk:0')
+        free = self.daemon.port + 900
+        # ccbtd was told its address on the command line, which wins over the port; what is set is shown all the same.
+        q.app_set_preferences({'dht': False, 'pex': False, 'encryption': 1, 'bittorrent_protocol': 1, 'max_connec_per_torrent': 77, 'proxy_type': 'SOCKS5', 'proxy_ip': '192.0.2.9', 'proxy_port': 1081, 'proxy_password': 'a secret', 'proxy_username': 'me'})
+        p = q.app_preferences()
+        same((p.dht, p.pex, p.encryption, p.bittorrent_protocol, p.max_connec_per_torrent), (False, False, 1, 1, 77))
+        same((p.proxy_type, p.proxy_ip, p.proxy_port, p.proxy_username, p.proxy_password, p.proxy_auth_enabled), ('SOCKS5', '192.0.2.9', 1081, 'me', '', True))
+        until(lambda: pid('peer:0') not in (0, peer), 30, what='another peer worker')
+        until(lambda: self.daemon.workers()['peer:0']['state'] == 'ready', 30, what='it to be ready')
+        same(pid('disk:0'), disk, 'a worker that reads none of them goes on')
+        for text in (self.http().login().request('GET', '/api/v1/settings').text, json.dumps(self.daemon.btbt('settings', 'show', 'proxy')), (self.state / 'log').read_text()):
+            assert 'a secret' not in text, 'a secret is shown'
+        same((self.state / 'settings').stat().st_mode & 0o777, 0o600, 'mode of the stored settings')
+        # The API worker is restarted after the answer; its cookie stays good.
+        h = self.logged()
+        api = pid('api:0')
+        same(h.post('app/setPreferences', {'json': json.dumps({'web_ui_max_auth_fail_count': 6})}).status, 200)
+        until(lambda: pid('api:0') not in (0, api), 30, what='another API worker')
+        until(lambda: h.get('app/preferences').json()['web_ui_max_auth_fail_count'] == 6, 30, what='the new value, with the same cookie')
+        # Another address for the page, bound while everything runs.
+        same(h.post('app/setPreferences', {'json': json.dumps({'web_ui_port': self.web + 1})}).status, 200)
+        other = Http(self.ip, self.web + 1)
+        other.cookie = h.cookie
+        until(lambda: other.get('app/version').status == 200, 30, what='the page at its new port')
+        same(other.get('torrents/info').json()[0]['hash'], self.single.hash)
+        same(other.post('app/setPreferences', {'json': json.dumps({'web_ui_port': self.web})}).status, 200)
+        until(lambda: h.get('app/version').status == 200, 30, what='the page at its old port')
+        # The whole daemon, started again, has them.
+        self.daemon.stop()
+        self.daemon.start(keep=True)
+        until(lambda: h.request('GET', '/readyz').status == 200, 30, what='/readyz')
+        p = self.library().app_preferences()
+        same((p.dht, p.encryption, p.bittorrent_protocol, p.proxy_type), (False, 1, 1, 'SOCKS5'))
+        for key in ('discovery.enable_dht', 'discovery.enable_pex', 'security.encryption_mode', 'network.enable_utp', 'network.max_peers_per_torrent', 'proxy.enable_proxy', 'proxy.proxy_type',
+                    'proxy.proxy_host', 'proxy.proxy_port', 'proxy.proxy_password', 'proxy.proxy_username', 'api.max_failures', 'api.listen'): self.daemon.btbt('settings', 'unset', key)
+        same((self.state / 'settings').read_text(), '', 'nothing is left')
+        until(lambda: all(w['state'] == 'ready' for w in self.daemon.workers().values()), 30, what='all workers')
+        until(lambda: h.request('GET', '/readyz').status == 200, 30, what='/readyz')
+        until(lambda: h.get('app/preferences').json()['web_ui_max_auth_fail_count'] == 5, 30, what='the value of the configuration')
+
     # -- feeds, folders, search --------------------------------------------------------------------------------------
 
     def refused(self, kind, body):
@@ -450,7 +538,7 @@ class Api:
 
     def transmission_remote(self):
         run = lambda *a: subprocess.run(['transmission-remote', f'{self.ip}:{self.web}', '-n', f'{USER}:{PASSWORD}', *a], capture_output=True, text=True, timeout=30)
-        r = run('-a', str(self.file(self.single)), '--start-paused')
+        r = run('--start-paused', '-a', str(self.file(self.single)))
         assert 'success' in r.stdout, r.stdout + r.stderr
         r = run('-l')
         assert self.single.name in r.stdout and 'Stopped' in r.stdout or 'Verif' in r.stdout, r.stdout + r.stderr
@@ -458,7 +546,95 @@ class Api:
             r = run('-t', 'all', *words)
             assert r.returncode == 0 and ('success' in r.stdout or self.single.name in r.stdout or 'NAME' in r.stdout or not r.stdout or 'Address' in r.stdout or 'Track' in r.stdout), (words, r.stdout, r.stderr)
         assert 'Session' in run('-st').stdout.title()
+        assert 'success' in (r := run('-t', 'all', '-L', 'one,two')).stdout, r.stdout + r.stderr
+        assert 'one' in (r := run('-t', 'all', '-i')).stdout and 'two' in r.stdout, r.stdout
+        for words in (['-t', 'all', '-sr', '2.5'], ['-t', 'all', '-SR'], ['-c', str(self.folder / 'tr-half')], ['-C'], ['-gsr', '3'], ['-GSR'], ['-as'], ['-AS'], ['-d', '1000'], ['-D']):
+            r = run(*words)
+            assert r.returncode == 0 and 'success' in r.stdout, (words, r.stdout, r.stderr)
+        r = run('-pt')
+        assert 'no outside service' in r.stdout + r.stderr, r.stdout + r.stderr
+        self.daemon.btbt('settings', 'unset', 'add.paused')
         assert 'success' in run('-t', 'all', '--remove-and-delete').stdout
+
+    def transmission_rest(self):
+        """Names, order, groups, labels, limits, trackers, blocklist, port, space, totals, settings."""
+        import transmission_rpc
+        t = transmission_rpc.Client(host=self.ip, port=self.web, username=USER, password=PASSWORD)
+        web = Web()
+        one = t.add_torrent(web.put('/a.torrent', self.file(self.single).read_bytes()), paused=True, labels=['alpha', 'beta'])
+        many = t.add_torrent(self.file(self.many).read_bytes(), paused=True, peer_limit=55)
+        same(one.hash_string, self.single.hash, 'added by its address')
+        get = lambda x: t.get_torrent(x.id)
+        until(lambda: get(one).status.value == get(many).status.value == 'stopped', 30, what='the first look')
+        same(sorted(get(one).labels), ['alpha', 'beta'])
+        same(get(many).fields['peer-limit'], 55)
+        t.change_torrent(one.id, labels=['gamma'])
+        same(get(one).labels, ['gamma'])
+        # Names: a file in a folder, the folder itself.
+        inner = get(many).get_files()[0].name
+        t.rename_torrent_path(many.id, inner, 'renamed.bin')
+        until(lambda: inner.rsplit('/', 1)[0] + '/renamed.bin' in [f.name for f in get(many).get_files()], 20, what='the new name of a file')
+        t.rename_torrent_path(many.id, self.many.name, 'another name')
+        until(lambda: all(f.name.startswith('another name/') for f in get(many).get_files()), 20, what='the new name of the folder')
+        until(lambda: get(many).name == 'another name', 20, what='the new name of the torrent')
+        # Order.
+        place = lambda: (get(one).queue_position, get(many).queue_position)
+        t.queue_top(many.id)
+        until(lambda: place() == (1, 0), 20, what='the top')
+        t.queue_down(many.id)
+        until(lambda: place() == (0, 1), 20, what='one down')
+        t.queue_up(many.id)
+        until(lambda: place() == (1, 0), 20, what='one up')
+        t.queue_bottom(many.id)
+        until(lambda: place() == (0, 1), 20, what='the bottom')
+        # Groups hold for their torrents; the session worker says so itself.
+        t.set_group('slow', speed_limit_up_enabled=True, speed_limit_up=100, speed_limit_down_enabled=False)
+        group = t.get_group('slow')
+        same((group.name, group.speed_limit_up_enabled, group.speed_limit_up, group.speed_limit_down_enabled), ('slow', True, 100, False))
+        t.change_torrent(one.id, group='slow')
+        until(lambda: get(one).group == 'slow', 10, what='its group')
+        same([(g['name'], g['torrents']) for g in self.daemon.btbt('limits')['groups']], [('slow', 1)])
+        t.change_torrent(one.id, group='')
+        # Own limits of seeding.
+        t.change_torrent(one.id, seed_ratio_mode=1, seed_ratio_limit=1.5, seed_idle_mode=2)
+        until(lambda: (get(one).seed_ratio_mode.value, get(one).seed_ratio_limit, get(one).seed_idle_mode.value) == (1, 1.5, 2), 10, what='its limits')
+        t.change_torrent(one.id, seed_ratio_mode=0, seed_idle_mode=0)
+        until(lambda: get(one).seed_ratio_mode.value == 0, 10, what='the session\'s limits')
+        t.change_torrent(one.id, tracker_list=[['http://192.0.2.1/announce', 'udp://192.0.2.2:80'], ['http://192.0.2.3/announce']])
+        until(lambda: [(x.announce, x.tier) for x in get(one).trackers] == [('http://192.0.2.1/announce', 0), ('udp://192.0.2.2:80', 0), ('http://192.0.2.3/announce', 1)], 10, what='its trackers')
+        t.start_torrent_now(one.id)
+        until(lambda: self.library().torrents_info(torrent_hashes=one.hash_string)[0].force_start, 10, what='start past the queue')
+        # The session's own.
+        s = t.get_session()
+        cases = [
+            dict(alt_speed_time_enabled=True, alt_speed_time_begin=22 * 60, alt_speed_time_end=6 * 60, alt_speed_time_day=65), dict(alt_speed_time_enabled=False), dict(alt_speed_enabled=True), dict(alt_speed_enabled=False),
+            dict(seed_ratio_limited=True, seed_ratio_limit=2.5), dict(seed_ratio_limited=False), dict(idle_seeding_limit_enabled=True, idle_seeding_limit=30), dict(idle_seeding_limit_enabled=False),
+            dict(incomplete_dir_enabled=True, incomplete_dir=str(self.folder / 'half')), dict(incomplete_dir_enabled=False), dict(start_added_torrents=False), dict(start_added_torrents=True),
+            dict(speed_limit_down_enabled=True, speed_limit_down=500), dict(speed_limit_down_enabled=False), dict(rename_partial_files=True), dict(rename_partial_files=False),
+            dict(queue_stalled_enabled=True, queue_stalled_minutes=5), dict(queue_stalled_enabled=False)]
+        for change in cases:
+            t.set_session(**change)
+            now = t.get_session()
+            for key, value in change.items(): same(getattr(now, key), value, key)
+        until(lambda: self.daemon.btbt('limits')['alternativeSchedule'] == ['sat+sun 22:00-06:00'], 10, what='the schedule by days')
+        # Blocklist: none, then one that is fetched.
+        try: t.blocklist_update()
+        except transmission_rpc.TransmissionError as error: assert 'blocklist' in str(error), error
+        else: raise AssertionError('no blocklist is set')
+        t.set_session(blocklist_enabled=True, blocklist_url=web.put('/list.txt', b'192.0.2.0/24\n198.51.100.7\n', kind='text/plain'))
+        until(lambda: t.blocklist_update() == 2, 30, every=0.5, what='two ranges')
+        same(t.get_session().blocklist_size, 2)
+        t.set_session(blocklist_enabled=False, blocklist_url='')
+        # What is not known is not claimed.
+        try: t.port_test()
+        except transmission_rpc.TransmissionError as error: assert 'no outside service' in str(error), error
+        else: raise AssertionError('the port cannot be known to be open')
+        assert t.free_space(str(self.down)) > 0
+        try: t.free_space('/proc/self')
+        except transmission_rpc.TransmissionError: pass
+        else: raise AssertionError('a folder that the session does not use')
+        stats = t.session_stats()
+        same((stats.torrent_count, stats.cumulative_stats.files_added >= 2, stats.current_stats.session_count), (2, True, 1))
 
     def transmission_handshake(self):
         """Sonarr's GET, the order of the refusals, JSON-RPC 2.0 and the table form."""
@@ -477,6 +653,8 @@ class Api:
         same((added['id'], added['result']['torrent_added']['hash_string']), (5, self.single.hash))
         table = call({'method': 'torrent-get', 'arguments': {'fields': ['hashString', 'no-such-field', 'name'], 'format': 'table'}})['arguments']['torrents']
         same(table, [['hashString', 'name'], [self.single.hash, self.single.name]])
+        same(call({'jsonrpc': '2.0', 'method': 'no_such', 'id': 8})['error']['code'], -32601)
+        same(call({'jsonrpc': '2.0', 'method': 'group_set', 'params': {}, 'id': 9})['error']['code'], -32602)
         same(h.request('POST', path, json.dumps({'jsonrpc': '2.0', 'method': 'session_get'}), headers=head).status, 204, 'a notification')
         same(call({'jsonrpc': '2.0', 'method': 'torrent_get', 'params': {'fields': ['percent_done', 'is_finished'], 'ids': [self.single.hash]}, 'id': 6})['result']['torrents'], [{'percent_done': 0, 'is_finished': False}])
 
@@ -609,6 +787,8 @@ class Api:
         yield 'qbittorrent-api: magnets', self.magnets
         yield 'sync/maindata deltas', self.deltas
         yield 'qbittorrent-api: preferences', self.preferences
+        yield 'qbittorrent-api: settings both ways', self.settings_both_ways
+        yield 'qbittorrent-api: settings that restart workers', self.settings_that_restart
         yield 'qbittorrent-api: feeds and rules', self.feeds
         yield 'qbittorrent-api: search without plugins', self.no_search
         yield 'qbittorrent-api: folders, download path', self.folders
@@ -619,6 +799,7 @@ class Api:
         yield 'qbittorrent-api: limits', self.limits
         yield 'transmission-rpc: the whole client', self.transmission_library
         if shutil.which('transmission-remote'): yield 'transmission-remote: add, list, details, remove', self.transmission_remote
+        yield 'transmission-rpc: names, order, groups, settings', self.transmission_rest
         yield 'Transmission: 409, JSON-RPC 2.0, tables', self.transmission_handshake
         yield 'native API, keys, metrics, workers', self.native
         yield 'native API: events and resume', self.events

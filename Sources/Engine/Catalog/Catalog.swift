@@ -37,6 +37,8 @@ package struct CatalogCore: Sendable {
     var heldCount = 0
     /// Unfinished torrents by rank, then id.
     var queueOrder: [QueueKey] = []
+    /// Changes that gave other torrents another place than before: who shows places looks at all of them.
+    package var queueShifts: UInt64 = 0
     var highestRank: Int64 = 0
     var lowestRank: Int64 = 0
 

@@ -43,7 +43,9 @@ extension CatalogCore {
         leaveOrder(i)
         if let rank = wanted {
             let key = QueueKey(rank: rank, id: row.record.id)
-            queueOrder.insert(key, at: place(key))
+            let at = place(key)
+            if at < queueOrder.count { queueShifts &+= 1 }
+            queueOrder.insert(key, at: at)
             rows[i]!.queuedRank = rank
         }
         isQueueDirty = true
@@ -52,6 +54,7 @@ extension CatalogCore {
         guard let rank = rows[i]?.queuedRank else { return }
         let key = QueueKey(rank: rank, id: rows[i]!.record.id), at = place(key)
         precondition(at < queueOrder.count && queueOrder[at] == key, "the queue lost a torrent")
+        if at < queueOrder.count - 1 { queueShifts &+= 1 }
         queueOrder.remove(at: at)
         rows[i]!.queuedRank = nil
         isQueueDirty = true

@@ -163,6 +163,8 @@ package struct DHTCore: Sendable {
 
     // MARK: reports
 
+    /// In the routing tables of both families.
+    package var nodeCount: Int { families.reduce(0) { $0 + $1.table.count } }
     package var status: DHTStatus {
         var out = DHTStatus()
         for f in families {

@@ -6,14 +6,14 @@ package struct WeekSchedule: Hashable, Sendable {
     package static let maximumCount = 16
     private static let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
-    private struct Entry: Hashable, Sendable {
+    package struct Entry: Hashable, Sendable {
         /// Bit 0 is Monday.
-        var days: UInt8
+        package var days: UInt8
         /// Minutes from midnight, the end exclusive, 0...1440.
-        var from: Int
-        var to: Int
+        package var from: Int
+        package var to: Int
     }
-    private let entries: [Entry]
+    package let entries: [Entry]
 
     /// nil when an entry cannot be read.
     package init?(_ texts: [String]) {
@@ -34,6 +34,13 @@ package struct WeekSchedule: Hashable, Sendable {
             if e.from < e.to { return today && e.from <= minute && minute < e.to }
             return today && e.from <= minute || e.days >> UInt8(yesterday) & 1 == 1 && minute < e.to
         }
+    }
+
+    /// An entry as it is read: "mon+tue 22:00-06:00". Needs a day.
+    package static func text(days mask: UInt8, from: Int, to: Int) -> String {
+        func two(_ n: Int) -> String { (n < 10 ? "0" : "") + String(n) }
+        let names = days.indices.filter { mask >> UInt8($0) & 1 == 1 }.map { days[$0] }
+        return "\(names.count == 7 ? "daily" : names.joined(separator: "+")) \(two(from / 60)):\(two(from % 60))-\(two(to / 60)):\(two(to % 60))"
     }
 
     private static func entry(_ text: String) -> Entry? {

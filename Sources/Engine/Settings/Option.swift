@@ -110,6 +110,11 @@ package struct Option: Hashable, Sendable {
     /// True when only a restart of the daemon applies a change; false when a running session takes it.
     package let needsRestart: Bool
 
+    /// A password: set, and never shown, listed or logged.
+    package var isSecret: Bool { ["password", "password_hash"].contains { name == $0 || name.hasSuffix("_" + $0) } }
+    /// In place of a secret.
+    package static let hidden = "********"
+
     package var section: String { String(key.prefix { $0 != "." }) }
     package var name: String { String(key.drop { $0 != "." }.dropFirst()) }
     /// "CCBT_NETWORK_LISTEN_PORT".

@@ -28,6 +28,13 @@ package struct Settings: Hashable, Sendable {
     /// Every option in the table's order.
     package var pairs: [(String, String)] { OptionTable.all.map { ($0.key, values[$0.key]!.text) } }
 
+    /// The same for eyes: of a secret only whether there is one.
+    package var shownPairs: [(String, String)] { OptionTable.all.map { ($0.key, shown($0)) } }
+    package func shown(_ option: Option) -> String {
+        let text = values[option.key]!.text
+        return option.isSecret && !text.isEmpty ? Option.hidden : text
+    }
+
     package mutating func set(_ key: String, _ raw: RawValue, place: String = "") throws(SettingsError) {
         guard let option = OptionTable.find(key) else {
             throw SettingsError(place: place, key: key, problem: .unknownKey(nearest: OptionTable.nearest(to: key)))

@@ -117,6 +117,12 @@ package enum ControlMethods {
         package typealias Answer = NATStatusAnswer
         package static let name = "nat.status"
     }
+    /// Several at once: all of them, or none when one is wrong. What needs a restart is applied by restarting the workers that read it.
+    package enum ChangeSettings: ControlMethod {
+        package typealias Parameters = ChangeSettingsParameters
+        package typealias Answer = ChangeSettingsAnswer
+        package static let name = "settings.change"
+    }
     package enum DHTStatus: ControlMethod {
         package typealias Parameters = Empty
         package typealias Answer = DHTStatusAnswer
@@ -265,6 +271,18 @@ package struct WatchParameters: Codable, Equatable, Sendable {
     package init(hash: String? = nil, interval: Double? = nil, changes: Bool? = nil) {
         (self.hash, self.interval, self.changes) = (hash, interval, changes)
     }
+}
+
+package struct ChangeSettingsParameters: Codable, Equatable, Sendable {
+    package var changes: [SetSettingParameters]
+    package init(changes: [SetSettingParameters]) { self.changes = changes }
+}
+package struct ChangeSettingsAnswer: Codable, Equatable, Sendable {
+    /// Workers that are restarted for it, within a second.
+    package var restarted: [String]
+    /// Options that hold from the daemon's next start.
+    package var later: [String]
+    package init(restarted: [String], later: [String]) { (self.restarted, self.later) = (restarted, later) }
 }
 
 package struct SetSettingParameters: Codable, Equatable, Sendable {

@@ -91,6 +91,16 @@ extension DiscoveryShell {
         }
     }
 
+    /// Pages show it: on a change, at most each second. What changes it makes turns of its own.
+    func tellNodes(_ now: Instant) {
+        guard let dht, session != nil, now >= nextNodes else { return }
+        let nodes = UInt32(clamping: dht.core.nodeCount)
+        guard nodes != toldNodes else { return }
+        toldNodes = nodes
+        nextNodes = now + .seconds(1)
+        send(DhtNodeCount(nodes: nodes))
+    }
+
     private func lookupResult(failure: String) -> DhtLookupResult {
         DhtLookupResult(failure: failure, infoHash: InfoHash(), peers: [], seeds: 0, downloaders: 0, asked: 0, answered: 0, hops: 0)
     }

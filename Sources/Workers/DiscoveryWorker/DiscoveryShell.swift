@@ -64,10 +64,13 @@ package final class DiscoveryShell: WorkerShell {
     var dhtRequests: [DHTRequestID: DHTRequestKind] = [:]
     /// What the DHT and the local network may be told of: every torrent of the session, with its flags.
     var swarms: [TorrentID: (infoHash: InfoHash, flags: TorrentFlags)] = [:]
+    /// As the session knows it, and when it may hear again.
+    var toldNodes: UInt32?
+    var nextNodes = Instant.zero
     private var effects: [AnnounceCore.Effect] = []
     /// Torrents with two info-hashes, and those that have the v2 one alone.
     var hybrids: Set<UInt32> = [], version2Only: Set<UInt32> = []
-    private var session: Edge?
+    private(set) var session: Edge?
     private var isStarted = false
     private var isReplayed = false
     private var isReady = false
@@ -115,6 +118,7 @@ package final class DiscoveryShell: WorkerShell {
     package func edgeOpened(_ edge: Edge) {
         guard edge.role == .session else { return }
         session = edge
+        toldNodes = nil
         feed(.replayBegan)
     }
     package func edgeClosed(_ edge: Edge) {
@@ -199,6 +203,7 @@ package final class DiscoveryShell: WorkerShell {
         ports?.turn(now: now)
         lsd?.turn(now: now)
         tellLSD()
+        tellNodes(now)
         var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
         if let dht { next = min(next, dht.nextDeadline) }
         if let lsd { next = min(next, lsd.nextDeadline) }

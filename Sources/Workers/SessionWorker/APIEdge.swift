@@ -35,6 +35,10 @@ struct APIFeed {
     var sentOptions = 0
     var areWorkersDue = true
     var areListsDue = true
+    /// ``CatalogCore/queueShifts`` at the last sweep.
+    var seenShifts: UInt64 = 0
+    /// An answer must not come before the settings that it is about.
+    var areGlobalsDue = false
     /// Requests of which the last part has not come, by correlation.
     var partial: [UInt64: [UInt8]] = [:]
     var partialBytes = 0
@@ -88,6 +92,7 @@ extension SessionShell {
         takeChanges()
         if api!.isReplayed {
             tellLists(edge)
+            if api!.areGlobalsDue { tellGlobals(edge) }
             if !api!.touched.isEmpty { tellRows(edge, loop.now) }
         }
         // A frame holds 1 MiB; what is left of it is for the header and the fixed part.
@@ -108,7 +113,8 @@ extension SessionShell {
         guard kit.queuedBytes(edge) < APIFeed.queueHigh else { return now + .milliseconds(20) }
         if !api!.isReplayed { return replayToAPI(edge, now) }
         guard now >= api!.nextTick else { return isAPIDue ? api!.nextTick : api!.nextSweep }
-        if now >= api!.nextSweep { api!.sweep = true }
+        if now >= api!.nextSweep || api!.seenShifts != core.queueShifts { api!.sweep = true }
+        api!.seenShifts = core.queueShifts
         tellRows(edge, now)
         api!.nextTick = now + APIFeed.interval
         tellGlobals(edge)
@@ -138,7 +144,7 @@ extension SessionShell {
             for id in touched { if let row = core.row(TorrentID(rawValue: id)), row.record.removal == .none { tell(row) } }
         }
     }
-    private var isAPIDue: Bool { api!.areListsDue || api!.sweep || !api!.touched.isEmpty || api!.areWorkersDue }
+    private var isAPIDue: Bool { api!.areListsDue || api!.areGlobalsDue || api!.sweep || api!.seenShifts != core.queueShifts || !api!.touched.isEmpty || api!.areWorkersDue }
 
     private func replayToAPI(_ edge: Edge, _ now: Instant) -> Instant {
         tellGlobals(edge)
@@ -176,13 +182,13 @@ extension SessionShell {
         for n in [row.downRate, row.upRate, row.bytesHave, row.downloaded, row.downloadedAgain, row.uploaded, row.completedAt, row.lastActivity, row.seenComplete] {
             hasher.combine(n)
         }
-        for n in [row.flags, UInt32(row.phase), UInt32(row.diskState), row.piecesHave, row.piecesChecked, row.peers, row.seeds, row.options, row.queuePosition, row.pieceCount] {
+        for n in [row.flags, UInt32(row.phase), UInt32(row.diskState), row.maxPeers, row.piecesHave, row.piecesChecked, row.peers, row.seeds, row.options, row.queuePosition, row.pieceCount] {
             hasher.combine(n)
         }
         for n in [
             row.downLimit, row.upLimit, row.ratioLimit, row.seedingTimeLimit, row.inactiveTimeLimit, row.maxRatio, row.maxSeedingTime, row.maxInactiveTime, row.availability,
         ] { hasher.combine(n) }
-        for text in [row.name, row.rootName, row.savePath, row.movingTo, row.error, row.category, row.tags, row.comment, row.contentPath, row.finalPath] { hasher.combine(text) }
+        for text in [row.name, row.rootName, row.savePath, row.movingTo, row.error, row.category, row.tags, row.comment, row.contentPath, row.finalPath, row.limitGroup] { hasher.combine(text) }
         for t in row.trackers {
             hasher.combine(t.url)
             hasher.combine(t.message)
@@ -235,7 +241,8 @@ extension SessionShell {
             queuePosition: UInt32(clamping: s.queuePosition), ratioLimit: thousandths(s.ratioLimit), seedingTimeLimit: s.seedingTimeLimit,
             inactiveTimeLimit: s.inactiveSeedingTimeLimit, maxRatio: thousandths(s.maxRatio), maxSeedingTime: s.maxSeedingTime, maxInactiveTime: s.maxInactiveSeedingTime,
             lastActivity: s.lastActivity ?? 0, seenComplete: s.seenComplete ?? 0, timeActive: s.timeActive, seedingTime: s.seedingTime,
-            availability: Int64((s.availability * 1000).rounded()), downloadedSession: s.downloadedSession, uploadedSession: s.uploadedSession)
+            availability: Int64((s.availability * 1000).rounded()), downloadedSession: s.downloadedSession, uploadedSession: s.uploadedSession,
+            limitGroup: record.limitGroup, maxPeers: UInt32(clamping: record.limits.maxPeers ?? settings.int("network.max_peers_per_torrent")))
     }
 
     // MARK: the rest
@@ -250,10 +257,12 @@ extension SessionShell {
     }
 
     private func tellGlobals(_ edge: Edge) {
+        api!.areGlobalsDue = false
         let disks = diskStats.sorted { $0.key < $1.key }.map(\.value)
         let globals = ApiGlobals(
             listenPort: listenPort, peerID: peerID, bytesWritten: disks.reduce(0) { $0 + $1.bytesWritten }, bytesRead: disks.reduce(0) { $0 + $1.bytesRead },
-            diskQueue: disks.reduce(0) { $0 + $1.queueDepth }, diskMode: disks.first?.mode ?? "", storeFault: storeFault)
+            diskQueue: disks.reduce(0) { $0 + $1.queueDepth }, diskMode: disks.first?.mode ?? "", storeFault: storeFault,
+            dhtNodes: dhtNodes, usesAlternative: usesAlternativeLimits ? 1 : 0, externalV4: externalAddress(ipv4: true), externalV6: externalAddress(ipv4: false))
         var hasher = Hasher()
         hasher.combine(globals.listenPort)
         hasher.combine(globals.bytesWritten)
@@ -261,13 +270,17 @@ extension SessionShell {
         hasher.combine(globals.diskQueue)
         hasher.combine(globals.diskMode)
         hasher.combine(globals.storeFault)
+        hasher.combine(globals.dhtNodes)
+        hasher.combine(globals.usesAlternative)
+        hasher.combine(globals.externalV4)
+        hasher.combine(globals.externalV6)
         let signature = hasher.finalize()
         if signature != api!.sentGlobals {
             api!.sentGlobals = signature
             kit.send(globals, to: edge)
         }
         var options = Hasher()
-        let pairs = settings.pairs
+        let pairs = settings.shownPairs
         for (key, value) in pairs {
             options.combine(key)
             options.combine(value)
@@ -277,6 +290,12 @@ extension SessionShell {
             api!.sentOptions = inForce
             kit.send(ApiOptions(options: pairs.map { ApiOption(key: $0.0, value: $0.1) }), to: edge)
         }
+    }
+
+    /// As most peers see it.
+    private func externalAddress(ipv4: Bool) -> Endpoint {
+        let all = externalAddresses.sorted { $0.key < $1.key }.flatMap(\.value).filter { $0.address.isIPv4 == ipv4 }
+        return all.max { $0.votes < $1.votes }?.address ?? Endpoint(ipv4: 0, port: 0)
     }
 
     private func apiWorkers() -> [ApiWorker] {

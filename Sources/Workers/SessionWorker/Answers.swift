@@ -108,7 +108,7 @@ extension SessionShell {
         SettingsAnswer(
             options: OptionTable.all.map { option in
                 SettingRow(
-                    key: option.key, value: settings.value(option.key).text, standard: option.standard.text, limits: option.kind.limits, doc: option.doc,
+                    key: option.key, value: settings.shown(option), standard: option.standard.text, limits: option.kind.limits, doc: option.doc,
                     needsRestart: option.needsRestart, isOverridden: overrides[option.key] != nil)
             })
     }

@@ -20,6 +20,9 @@ extension SessionShell {
                 downloads: m.downloads, nextAnnounce: m.nextAnnounce, message: Text.printable(m.message, limit: 500))
             report.completedPending = m.completedPending != 0
             feed(.tracker(TorrentID(rawValue: m.torrent), report))
+        case .dhtNodeCount:
+            dhtNodes = try frame.decode(DhtNodeCount.self).nodes
+            api?.areGlobalsDue = true
         case .listFetched: listFetched(try frame.decode())
         case .fetched: fetched(frame.correlation, try frame.decode())
         case .natStatusReport: answerNAT(token: frame.correlation, try frame.decode())

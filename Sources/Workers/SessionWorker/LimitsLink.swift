@@ -19,6 +19,7 @@ extension SessionShell {
         let isDue = mode == "on" || mode == "schedule" && isScheduled()
         if isDue != usesAlternativeLimits {
             usesAlternativeLimits = isDue
+            api?.areGlobalsDue = true
             log.info(isDue ? "the alternative limits hold" : "the ordinary limits hold")
             sendLimits()
         }

@@ -119,6 +119,7 @@ extension SessionShell {
         case ControlMethods.LiftBan.name: try reply(from, liftBan(ControlLine.parameters(line, as: AddressParameters.self)))
         case ControlMethods.Watch.name: try watch(from, ControlLine.parameters(line, as: WatchParameters.self))
         case ControlMethods.SetSetting.name: try set(from, ControlLine.parameters(line, as: SetSettingParameters.self))
+        case ControlMethods.ChangeSettings.name: try change(from, ControlLine.parameters(line, as: ChangeSettingsParameters.self))
         case ControlMethods.RestartWorker.name: try restart(from, ControlLine.parameters(line, as: WorkerParameters.self).worker)
         case ControlMethods.NATStatus.name: try askDiscovery(from, NatStatusWanted(), for: Self.workerAnswer)
         case ControlMethods.DHTStatus.name: try askDiscovery(from, DhtStatusWanted(), for: Self.workerAnswer)
@@ -126,7 +127,7 @@ extension SessionShell {
         case ControlMethods.DHTGet.name: try getItem(from, ControlLine.parameters(line, as: DHTGetParameters.self))
         case ControlMethods.DHTPut.name: try putItem(from, ControlLine.parameters(line, as: DHTPutParameters.self))
         case ControlMethods.Reload.name:
-            kit.sendControl(ReloadConfiguration())
+            kit.sendControl(ReloadConfiguration(applyAll: 0))
             reply(from, Empty())
         case ControlMethods.Shutdown.name:
             reply(from, Empty())
@@ -229,6 +230,7 @@ extension SessionShell {
             limitsChanged()
             filterChanged()
             listChanged("settings")
+            api?.areGlobalsDue = true
             finish(token, Empty())
         default: finish(token, Empty())
         }
@@ -312,20 +314,6 @@ extension SessionShell {
     }
 
     // MARK: the daemon's own
-
-    private func set(_ from: Asker, _ p: SetSettingParameters) throws(ControlError) {
-        var changed = overrides
-        changed[p.key] = p.value
-        var resolved = kit.settings
-        do throws(SettingsError) {
-            for (key, value) in changed.sorted(by: { $0.key < $1.key }) { try resolved.set(key, .untyped(value)) }
-        } catch { throw ControlError(.invalidParameters, error.description) }
-        guard let option = OptionTable.find(p.key) else { throw ControlError(.invalidParameters, "no option \(Text.printable(p.key, limit: 60))") }
-        guard !option.needsRestart else {
-            throw ControlError(.invalidParameters, "\(p.key) needs a restart: put it into the configuration file")
-        }
-        command(from, .set(key: p.key, value: p.value, Self.rules(resolved)), kind: .set(key: p.key, value: p.value))
-    }
 
     private func restart(_ from: Asker, _ name: String) throws(ControlError) {
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)

@@ -79,6 +79,10 @@ package final class SessionShell: WorkerShell {
     var storeFault = ""
     /// The alternative limits hold.
     var usesAlternativeLimits = false
+    /// In the DHT's routing tables.
+    var dhtNodes: UInt32 = 0
+    /// Workers that read a changed option at their start.
+    var restartsDue: [WorkerName: Instant] = [:]
     var filter = FilterState()
     var nextSchedule = Instant.zero
     var nextProbe = Instant.never
@@ -168,6 +172,7 @@ package final class SessionShell: WorkerShell {
             diskStats[device] = nil
             failPending("the disk worker is restarting") { if case .files = $0 { true } else { false } }
         case .discovery:
+            dhtNodes = 0
             failFetches()
             failPending("the discovery worker is restarting") { if case .discovery = $0 { true } else { false } }
         }
@@ -234,6 +239,7 @@ package final class SessionShell: WorkerShell {
         resumeReading()
         next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
+        next = min(next, restartTurn(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -243,6 +249,7 @@ package final class SessionShell: WorkerShell {
         feed(.rules(Self.rules(settings)))
         limitsChanged()
         filterChanged()
+        api?.areGlobalsDue = true
     }
 
     // MARK: end

@@ -34,9 +34,11 @@ struct DatagramPort {
         let index: UInt16
         var fd: Int32 = -1
     }
+    /// The same for the whole run.
+    var id = 0
     /// Port 0: that of the TCP socket `follows`, once it is bound.
     let wanted: Endpoint
-    let follows: Int?
+    var follows: Int?
     let dualStack: Bool
     var members: [Member]
     var bound: Endpoint
@@ -54,6 +56,8 @@ struct DatagramPort {
     }
 
     var isBound: Bool { members[0].fd >= 0 }
+
+    func close() { for fd in members.map(\.fd) + [sink] where fd >= 0 { Descriptor.close(fd) } }
 
     mutating func bind(_ endpoint: Endpoint) throws(Errno) {
         let fds: [Int32]

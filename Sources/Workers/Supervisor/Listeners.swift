@@ -8,6 +8,8 @@ import Primitives
 /// connects meanwhile waits in the kernel's backlog.
 struct Listeners {
     struct Socket {
+        /// The same for the whole run.
+        fileprivate(set) var id = 0
         let kind: ListenerKind
         /// As configured; port 0 takes any.
         let wanted: Endpoint
@@ -24,6 +26,7 @@ struct Listeners {
     private(set) var sockets: [Socket] = []
     private(set) var datagrams: [DatagramPort] = []
     private let controlPath: String
+    private var nextID = 0
 
     init(endpoints: [Endpoint], api: [Endpoint] = [], controlPath: String, datagrams use: DatagramUse) {
         self.controlPath = controlPath
@@ -49,6 +52,45 @@ struct Listeners {
             let alone = !api.contains { $0.isIPv4 && $0.port == endpoint.port }
             sockets.append(Socket(kind: .apiTCP, wanted: endpoint, bound: endpoint, dualStack: endpoint.isUnspecified && alone))
         }
+        for i in sockets.indices { sockets[i].id = newID() }
+        for i in datagrams.indices { datagrams[i].id = newID() }
+    }
+    private mutating func newID() -> Int {
+        nextID += 1
+        return nextID
+    }
+
+    /// Takes the place of these: what is wanted as before stays bound, the rest is closed here and bound anew when it is due. A port
+    /// that a worker still holds open is free when that worker has been restarted; until then binding it fails and is tried again.
+    mutating func change(to other: Listeners) {
+        let old = self
+        var kept: Set<Int> = []
+        (sockets, datagrams) = (other.sockets, other.datagrams)
+        for i in sockets.indices {
+            let new = sockets[i]
+            if let same = old.sockets.first(where: { $0.kind == new.kind && $0.wanted == new.wanted && $0.dualStack == new.dualStack && !kept.contains($0.id) }) {
+                sockets[i] = same
+                kept.insert(same.id)
+            } else {
+                sockets[i].id = newID()
+            }
+        }
+        for i in datagrams.indices {
+            let new = datagrams[i], port = new.follows.map { sockets[$0].id }
+            let same = old.datagrams.first { was in
+                was.wanted == new.wanted && was.dualStack == new.dualStack && was.members.map(\.kind) == new.members.map(\.kind) && was.follows.map { old.sockets[$0].id } == port
+                    && !kept.contains(was.id)
+            }
+            if var same {
+                same.follows = new.follows
+                datagrams[i] = same
+                kept.insert(same.id)
+            } else {
+                datagrams[i].id = newID()
+            }
+        }
+        for socket in old.sockets where !kept.contains(socket.id) && socket.fd >= 0 { Descriptor.close(socket.fd) }
+        for port in old.datagrams where !kept.contains(port.id) { port.close() }
     }
 
     var nextRetry: Instant {
@@ -110,7 +152,6 @@ struct Listeners {
     }
 
     struct Given {
-        /// The same for the whole run.
         let id: Int
         let kind: ListenerKind
         let fd: Int32
@@ -119,12 +160,12 @@ struct Listeners {
     /// Bound sockets that a worker takes.
     func bound(for name: WorkerName) -> [Given] {
         var out: [Given] = []
-        for (id, socket) in sockets.enumerated() where socket.fd >= 0 && Self.role(of: socket.kind) == name.role {
-            out.append(Given(id: id, kind: socket.kind, fd: socket.fd, endpoint: socket.bound))
+        for socket in sockets where socket.fd >= 0 && Self.role(of: socket.kind) == name.role {
+            out.append(Given(id: socket.id, kind: socket.kind, fd: socket.fd, endpoint: socket.bound))
         }
-        for (row, port) in datagrams.enumerated() {
+        for port in datagrams {
             for member in port.members where member.fd >= 0 && Self.role(of: member.kind) == name.role && member.index == name.index {
-                out.append(Given(id: sockets.count + row, kind: member.kind, fd: member.fd, endpoint: port.bound))
+                out.append(Given(id: port.id, kind: member.kind, fd: member.fd, endpoint: port.bound))
             }
         }
         return out

@@ -45,7 +45,7 @@ package final class Supervisor {
     /// Everything that can refuse a start does so here, before any process exists.
     package init(_ invocation: Invocation) throws(StartError) {
         self.invocation = invocation
-        wanted = try invocation.resolve()
+        wanted = try Self.resolved(invocation)
         running = wanted
         Log.level = LogLevel.named(wanted.string("observability.log_level"))
         state = try StateDirectory(invocation.stateDirectory)
@@ -192,7 +192,9 @@ package final class Supervisor {
                 guard let role = WorkerRole(rawValue: m.role) else { return }
                 post(.restartRequested(WorkerName(role, m.index), by: name))
             case .stopDaemon: if name.role == .session { post(.stopRequested) }
-            case .reloadConfiguration: if name.role == .session { reload() }
+            case .reloadConfiguration:
+                let m: ReloadConfiguration = try frame.decode()
+                if name.role == .session { reload(applyAll: m.applyAll != 0) }
             case .none: break  // of a build one version ahead
             default: post(.brokeProtocol(name, generation, "sent a \(frame.type!) to the supervisor"))
             }
@@ -203,11 +205,21 @@ package final class Supervisor {
 
     // MARK: configuration
 
+    /// The configuration, and over it what the user changed while the daemon ran.
+    private static func resolved(_ invocation: Invocation) throws(StartError) -> Settings {
+        var settings = try invocation.resolve()
+        for error in StoredSettings.apply(in: invocation.stateDirectory, to: &settings) { log(.warning, "a stored setting is passed over: \(error)") }
+        return settings
+    }
+
     /// Valid: what may change while running changes. Invalid: everything stays, one line says why.
-    private func reload() {
-        let fresh: Settings
+    ///
+    /// With `applyAll` what needs a restart changes too: the session worker asked for it and has the workers that read it restarted.
+    private func reload(applyAll: Bool = false) {
+        let fresh: Settings, api: [Endpoint]
         do throws(StartError) {
-            fresh = try invocation.resolve()
+            fresh = try Self.resolved(invocation)
+            api = names.contains { $0.role == .api } ? try invocation.apiEndpoints(fresh) : []
         } catch {
             return log(.error, "the configuration was not taken, the old one stays: \(error)")
         }
@@ -215,7 +227,17 @@ package final class Supervisor {
         guard !changed.isEmpty else { return log(.info, "configuration read again: nothing changed") }
         let fixed = changed.filter { OptionTable.find($0)!.needsRestart }
         for key in changed where !fixed.contains(key) { running.copy(key, from: fresh) }
+        // How many shards there are, and with them who takes datagrams, was decided at the start.
+        let shards = wanted.int("network.peer_shards")
         wanted = fresh
+        if applyAll {
+            for key in fixed { running.copy(key, from: fresh) }
+            var use = DatagramUse(fresh)
+            use.shards = fresh.bool("network.enable_utp") ? shards : 0
+            listeners.change(to: Listeners(endpoints: invocation.endpoints(fresh), api: api, controlPath: state.controlSocket, datagrams: use))
+            log(.info, "options changed: \(changed.joined(separator: ", "))")
+            return post(.settingsChanged)
+        }
         let live = changed.count - fixed.count
         let rest = fixed.isEmpty ? "" : "; a restart is needed for \(fixed.joined(separator: ", "))"
         log(.info, "configuration read again: \(live) option\(live == 1 ? "" : "s") changed\(rest)")

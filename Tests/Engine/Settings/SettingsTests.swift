@@ -115,6 +115,27 @@ import Testing
         #expect(OptionTable.find(environment: option.environmentName) == option)
     }
 
+    @Test func storedOptionsAreReadAsTheyWereWritten() {
+        let pairs = [(key: "network.listen_port", value: "7000"), (key: "discovery.dht_bootstrap_nodes", value: "a:1,b:2"), (key: "proxy.proxy_password", value: "a\u{A0}b = #c")]
+        let text = StoredOptions.text(pairs)
+        #expect(StoredOptions.parse(text).map(\.key) == pairs.map(\.key) && StoredOptions.parse(text).map(\.value) == pairs.map(\.value))
+        // Cut anywhere it is read as far as it goes.
+        for cut in text.indices { #expect(StoredOptions.parse(String(text[..<cut])).count <= pairs.count) }
+        var settings = Settings()
+        let refused = StoredOptions.apply(pairs + [(key: "no.such", value: "1"), (key: "network.listen_port", value: "x")], to: &settings)
+        #expect(settings.int("network.listen_port") == 7000 && settings.list("discovery.dht_bootstrap_nodes") == ["a:1", "b:2"])
+        #expect(refused.map(\.key) == ["no.such", "network.listen_port"])
+    }
+
+    @Test func secretsAreNotShown() {
+        var settings = Settings()
+        #expect(OptionTable.all.filter(\.isSecret).map(\.key).contains("proxy.proxy_password") && OptionTable.find("api.password_hash")!.isSecret)
+        #expect(settings.shownPairs.first { $0.0 == "proxy.proxy_password" }?.1 == "")
+        #expect(throws: Never.self) { try settings.set("proxy.proxy_password", .text("hush")) }
+        #expect(settings.shownPairs.first { $0.0 == "proxy.proxy_password" }?.1 == Option.hidden)
+        #expect(settings.pairs.first { $0.0 == "proxy.proxy_password" }?.1 == "hush")
+    }
+
     @Test func sectionsStandTogether() {
         #expect(Set(OptionTable.sections).count == OptionTable.sections.count)
     }

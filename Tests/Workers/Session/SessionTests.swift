@@ -4,6 +4,7 @@ import GRDB
 import Glibc
 import IPC
 import Primitives
+import Settings
 import Testing
 
 @testable import SessionWorker
@@ -302,7 +303,7 @@ import Testing
         try until { try client.list().allSatisfy { $0.state == .downloading } ? true : nil }
         try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: "queue.max_active_downloading", value: "1"))
         try until { try client.list().map(\.state) == [.downloading, .queued, .queued] ? true : nil }
-        for (key, text) in [("queue.max_active_downloading", "-1"), ("network.listen_port", "1"), ("no.such", "1"), ("discovery.enable_dht", "true")] {
+        for (key, text) in [("queue.max_active_downloading", "-1"), ("network.listen_port", "x"), ("no.such", "1"), ("api.listen", "nowhere")] {
             #expect(code { try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: key, value: text)) } == .invalidParameters)
         }
         try s.kill()
@@ -313,6 +314,39 @@ import Testing
         try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: "queue.max_active_downloading"))
         #expect(try value("queue.max_active_downloading").value == "5")
         #expect(code { try client.add(Torrents.make("d"), save: "") } == .invalidParameters)
+    }
+
+    /// What needs a restart goes to the file that the supervisor reads, and the supervisor is told; several changes are one.
+    @Test func settingsThatNeedARestartAreLeftForTheSupervisor() throws {
+        let folder = TemporaryFolder()
+        let s = try SessionProcess(folder)
+        let client = try s.client()
+        func stored() -> String? { FileManager.default.contents(atPath: "\(folder.path)/\(StoredOptions.fileName)").map { String(decoding: $0, as: UTF8.self) } }
+        s.send(
+            WorkerTable(
+                workers: [WorkerRole.disk, .peer, .discovery].map {
+                    WorkerStatus(
+                        role: $0.rawValue, index: 0, pid: 1, generation: 1, restarts: 0, state: 1, cpuMilliseconds: 0, residentBytes: 0, uptimeMilliseconds: 0)
+                }))
+        try until { try client.call(ControlMethods.Workers.self, Empty()).workers.count == 3 ? true : nil }
+        let changes = [("network.listen_port", "7001"), ("queue.max_active_downloading", "3"), ("disk.workers", "2")].map { SetSettingParameters(key: $0, value: $1) }
+        let answer = try client.call(ControlMethods.ChangeSettings.self, ChangeSettingsParameters(changes: changes))
+        #expect(answer.restarted.sorted() == ["discovery:0", "peer:0"] && answer.later == ["disk.workers"])
+        #expect(stored() == "disk.workers\t2\nnetwork.listen_port\t7001\n")
+        #expect(try s.control(ReloadConfiguration.self).applyAll == 1)
+        let restarted = [try s.control(RestartWorker.self).role, try s.control(RestartWorker.self).role]
+        #expect(restarted.sorted() == [WorkerRole.peer.rawValue, WorkerRole.discovery.rawValue].sorted())
+        // One that is wrong, and none is changed.
+        let wrong = [("queue.max_active_downloading", "4"), ("network.listen_port", "70000")].map { SetSettingParameters(key: $0, value: $1) }
+        #expect(code { try client.call(ControlMethods.ChangeSettings.self, ChangeSettingsParameters(changes: wrong)) } == .invalidParameters)
+        #expect(try client.call(ControlMethods.ShowSettings.self, Empty()).options.first { $0.key == "queue.max_active_downloading" }?.value == "3")
+        // A secret is stored and not shown, and what is shown is not taken for one.
+        try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: "proxy.proxy_password", value: "hush"))
+        #expect(stored()?.contains("proxy.proxy_password\thush\n") == true)
+        #expect(try client.call(ControlMethods.ShowSettings.self, Empty()).options.first { $0.key == "proxy.proxy_password" }?.value == Option.hidden)
+        #expect(code { try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: "proxy.proxy_password", value: Option.hidden)) } == .invalidParameters)
+        for key in ["network.listen_port", "disk.workers", "proxy.proxy_password"] { try client.call(ControlMethods.SetSetting.self, SetSettingParameters(key: key)) }
+        #expect(stored() == "")
     }
 
     /// While the store refuses, nothing is acknowledged and nothing is half done; when it takes changes again, so does

@@ -361,12 +361,15 @@ package struct RestartWorker: IPCMessage, Equatable {
 
 package struct ReloadConfiguration: IPCMessage, Equatable {
     package static var type: MessageType { .reloadConfiguration }
-    package static var fixedSize: Int { 0 }
-    package init() {
+    package static var fixedSize: Int { 1 }
+    package var applyAll: UInt8  // 1: what needs a restart too: sockets are bound anew, and the sender has the workers restarted
+    package init(applyAll: UInt8) {
+        self.applyAll = applyAll
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
-
+        w.u8(applyAll)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
+        applyAll = try r.u8()
     }
 }

@@ -81,6 +81,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case dhtHosts = 0x0429
     case dhtStatusWanted = 0x042a
     case dhtStatusReport = 0x042b
+    case dhtNodeCount = 0x04a0
     case dhtLookup = 0x042c
     case dhtLookupResult = 0x042d
     case dhtGet = 0x042e

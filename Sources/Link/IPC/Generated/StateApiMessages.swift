@@ -134,7 +134,7 @@ package struct ApiOption: IPCStruct, Equatable {
 /// One row, whole: at the replay, and when something of it has changed, at most each half second.
 package struct ApiTorrent: IPCMessage, Equatable {
     package static var type: MessageType { .apiTorrent }
-    package static var fixedSize: Int { 378 }
+    package static var fixedSize: Int { 390 }
     package var torrent: UInt32  // never used twice over the life of the catalogue
     package var infoHash: SHA1Digest  // v1, or v2 truncated where there is no v1
     package var infoHashV2: SHA256Digest  // zero if none
@@ -185,7 +185,9 @@ package struct ApiTorrent: IPCMessage, Equatable {
     package var availability: Int64  // copies among the connected peers, thousandths; -1000 unknown
     package var downloadedSession: UInt64  // payload bytes since the session worker started
     package var uploadedSession: UInt64
-    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64, options: UInt32, category: String = "", tags: String = "", comment: String = "", contentPath: String = "", finalPath: String = "", queuePosition: UInt32, ratioLimit: Int64, seedingTimeLimit: Int64, inactiveTimeLimit: Int64, maxRatio: Int64, maxSeedingTime: Int64, maxInactiveTime: Int64, lastActivity: UInt64, seenComplete: UInt64, timeActive: UInt64, seedingTime: UInt64, availability: Int64, downloadedSession: UInt64, uploadedSession: UInt64) {
+    package var limitGroup: String  // a name of limits.groups; empty: in none
+    package var maxPeers: UInt32  // the limit in force
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64, options: UInt32, category: String = "", tags: String = "", comment: String = "", contentPath: String = "", finalPath: String = "", queuePosition: UInt32, ratioLimit: Int64, seedingTimeLimit: Int64, inactiveTimeLimit: Int64, maxRatio: Int64, maxSeedingTime: Int64, maxInactiveTime: Int64, lastActivity: UInt64, seenComplete: UInt64, timeActive: UInt64, seedingTime: UInt64, availability: Int64, downloadedSession: UInt64, uploadedSession: UInt64, limitGroup: String = "", maxPeers: UInt32) {
         self.torrent = torrent
         self.infoHash = infoHash
         self.infoHashV2 = infoHashV2
@@ -236,6 +238,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         self.availability = availability
         self.downloadedSession = downloadedSession
         self.uploadedSession = uploadedSession
+        self.limitGroup = limitGroup
+        self.maxPeers = maxPeers
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -288,6 +292,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         w.i64(availability)
         w.u64(downloadedSession)
         w.u64(uploadedSession)
+        tail.reserve(&w, count: limitGroup.utf8.count)
+        w.u32(maxPeers)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, name)
@@ -301,6 +307,7 @@ package struct ApiTorrent: IPCMessage, Equatable {
         tail.string(&w, comment)
         tail.string(&w, contentPath)
         tail.string(&w, finalPath)
+        tail.string(&w, limitGroup)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -353,6 +360,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         availability = try r.i64()
         downloadedSession = try r.u64()
         uploadedSession = try r.u64()
+        limitGroup = try r.string()
+        maxPeers = try r.u32()
     }
 }
 
@@ -390,7 +399,7 @@ package struct ApiReplayEnd: IPCMessage, Equatable {
 /// On a change, at most each half second.
 package struct ApiGlobals: IPCMessage, Equatable {
     package static var type: MessageType { .apiGlobals }
-    package static var fixedSize: Int { 58 }
+    package static var fixedSize: Int { 99 }
     package var listenPort: UInt16  // 0 while no peer shard listens
     package var peerID: SHA1Digest
     package var bytesWritten: UInt64
@@ -398,7 +407,11 @@ package struct ApiGlobals: IPCMessage, Equatable {
     package var diskQueue: UInt32
     package var diskMode: String  // how the disk worker does its work; empty while it is away
     package var storeFault: String  // why the last commit failed; empty while the store takes what it is given
-    package init(listenPort: UInt16, peerID: SHA1Digest, bytesWritten: UInt64, bytesRead: UInt64, diskQueue: UInt32, diskMode: String = "", storeFault: String = "") {
+    package var dhtNodes: UInt32  // in the routing tables of both families
+    package var usesAlternative: UInt8  // 1: the alternative limits hold, by the switch or by the schedule
+    package var externalV4: Endpoint  // our address as most peers see it, port 0; unspecified while unknown
+    package var externalV6: Endpoint
+    package init(listenPort: UInt16, peerID: SHA1Digest, bytesWritten: UInt64, bytesRead: UInt64, diskQueue: UInt32, diskMode: String = "", storeFault: String = "", dhtNodes: UInt32, usesAlternative: UInt8, externalV4: Endpoint, externalV6: Endpoint) {
         self.listenPort = listenPort
         self.peerID = peerID
         self.bytesWritten = bytesWritten
@@ -406,6 +419,10 @@ package struct ApiGlobals: IPCMessage, Equatable {
         self.diskQueue = diskQueue
         self.diskMode = diskMode
         self.storeFault = storeFault
+        self.dhtNodes = dhtNodes
+        self.usesAlternative = usesAlternative
+        self.externalV4 = externalV4
+        self.externalV6 = externalV6
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u16(listenPort)
@@ -415,6 +432,10 @@ package struct ApiGlobals: IPCMessage, Equatable {
         w.u32(diskQueue)
         tail.reserve(&w, count: diskMode.utf8.count)
         tail.reserve(&w, count: storeFault.utf8.count)
+        w.u32(dhtNodes)
+        w.u8(usesAlternative)
+        w.endpoint(externalV4)
+        w.endpoint(externalV6)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, diskMode)
@@ -428,6 +449,10 @@ package struct ApiGlobals: IPCMessage, Equatable {
         diskQueue = try r.u32()
         diskMode = try r.string()
         storeFault = try r.string()
+        dhtNodes = try r.u32()
+        usesAlternative = try r.u8()
+        externalV4 = try r.endpoint()
+        externalV6 = try r.endpoint()
     }
 }
 

@@ -680,6 +680,22 @@ package struct DhtStatusReport: IPCMessage, Equatable {
     }
 }
 
+/// On a change, at most each second.
+package struct DhtNodeCount: IPCMessage, Equatable {
+    package static var type: MessageType { .dhtNodeCount }
+    package static var fixedSize: Int { 4 }
+    package var nodes: UInt32  // in the routing tables of both families
+    package init(nodes: UInt32) {
+        self.nodes = nodes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(nodes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        nodes = try r.u32()
+    }
+}
+
 package struct DhtLookup: IPCMessage, Equatable {
     package static var type: MessageType { .dhtLookup }
     package static var fixedSize: Int { 20 }

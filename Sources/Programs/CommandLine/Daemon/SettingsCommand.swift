@@ -63,6 +63,6 @@ struct SettingsUnset: DaemonCommand {
     static func report(_ daemon: ControlClient, key: String, json: Bool) throws {
         guard let row = try daemon.call(ControlMethods.ShowSettings.self).options.first(where: { $0.key == key }) else { return }
         if json { return JSONOutput.show(row) }
-        Terminal.out("\(row.key) = \(Printable.escape(row.value))" + (row.needsRestart ? "  (applies when the daemon is restarted)" : ""))
+        Terminal.out("\(row.key) = \(Printable.escape(row.value))" + (row.needsRestart ? "  (the workers that read it are restarted)" : ""))
     }
 }

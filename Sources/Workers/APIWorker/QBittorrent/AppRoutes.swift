@@ -23,7 +23,13 @@ extension QBittorrentAPI {
         "app/defaultSavePath": { api, _, _ in .text(api.mirror.read { $0.options["disk.download_dir"] ?? "" }) },
         "app/preferences": { api, _, _ in
             let fields = api.mirror.read { Preferences.fields($0.options) }
-            return .json { json in for (name, value) in fields { json.field(name, value) } }
+            // Without a session the rest is still worth an answer.
+            let folders = (try? await api.gateway.call(ControlMethods.WatchFolders.self, Empty()))?.folders ?? []
+            return .json { json in
+                for (name, value) in fields { json.field(name, value) }
+                // 1: saved where everything else is; a text: there.
+                json.object("scan_dirs") { json in for folder in folders { json.field(folder.path, folder.savePath.map { .text($0) } ?? .integer(1)) } }
+            }
         },
         "app/setPreferences": { api, exchange, _ in try await api.setPreferences(exchange.required("json")) },
         "app/shutdown": { api, _, _ in
@@ -52,17 +58,33 @@ extension QBittorrentAPI {
         },
     ]
 
-    /// Keys that name an option are set; the page's password is ours to keep; keys of what qBittorrent alone has are passed over.
+    /// Keys that name an option are set, all of them or none; the page's password is ours to keep; keys of what qBittorrent alone has are passed over.
     private func setPreferences(_ text: String) async throws -> Reply {
         guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else { throw Refusal(.badRequest, "json is not an object") }
-        let changes: [(key: String, value: String)] = object.sorted { $0.key < $1.key }.flatMap { Preferences.changes($0.key, $0.value) }
-        let password = object["web_ui_password"] as? String
-        let now = mirror.read { $0.options }
-        for change in changes where now[change.key] != change.value {
-            _ = try await gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: change.key, value: change.value))
+        let changes = try Preferences.changes(object, mirror.read { $0.options }), password = object["web_ui_password"] as? String
+        for change in changes where ["disk.download_dir", "disk.incomplete_dir"].contains(change.key) { try await folders.writable(optional: change.value) }
+        if !changes.isEmpty {
+            let list = changes.map { SetSettingParameters(key: $0.key, value: $0.value) }
+            _ = try await gateway.call(ControlMethods.ChangeSettings.self, ChangeSettingsParameters(changes: list))
         }
+        if let dirs = object["scan_dirs"] as? [String: Any] { try await setWatchFolders(dirs) }
         if let password, !password.isEmpty { try gatekeeper.setPassword(password) }
         return .done
+    }
+
+    /// The whole list: path to 0 (saved in the watched folder itself), 1 (where everything else is) or a path.
+    private func setWatchFolders(_ dirs: [String: Any]) async throws {
+        let now = try await gateway.call(ControlMethods.WatchFolders.self, Empty()).folders
+        for folder in now where dirs[folder.path] == nil { _ = try await gateway.call(ControlMethods.RemoveWatchFolder.self, PathParameters(path: folder.path)) }
+        for (path, place) in dirs.sorted(by: { $0.key < $1.key }) {
+            var row = now.first { $0.path == path } ?? WatchFolderRow(path: path)
+            let save = place as? String ?? ((place as? NSNumber)?.intValue == 0 ? path : nil)
+            guard row.savePath != save || !now.contains(where: { $0.path == path }) else { continue }
+            row.savePath = save
+            try await folders.writable(optional: path)
+            try await folders.writable(optional: save)
+            _ = try await gateway.call(ControlMethods.SetWatchFolder.self, row)
+        }
     }
 }
 

@@ -78,7 +78,7 @@ package enum ServerState {
         func since(_ now: UInt64, _ then: UInt64) -> FieldValue { .integer(Int64(clamping: now - min(now, then))) }
         return [
             ("connection_status", .text(s.globals.listenPort != 0 && s.isLive ? "connected" : "disconnected")),
-            ("dht_nodes", .integer(0)),
+            ("dht_nodes", .integer(Int64(s.globals.dhtNodes))),
             ("dl_info_data", since(s.totals.downloaded, first.downloaded)),
             ("dl_info_speed", .integer(Int64(clamping: s.totals.downRate))),
             ("dl_rate_limit", .integer(s.kibOption(s.usesAlternativeLimits ? "limits.alt_down_kib" : "limits.global_down_kib"))),
@@ -104,9 +104,11 @@ package enum ServerState {
             ("use_alt_speed_limits", .flag(s.usesAlternativeLimits)),
             ("refresh_interval", .integer(1500)),
             ("use_subcategories", .flag(true)),
-            ("last_external_address_v4", .text("")), ("last_external_address_v6", .text("")),
+            ("last_external_address_v4", address(s.globals.externalV4)), ("last_external_address_v6", address(s.globals.externalV6)),
         ]
     }
+
+    static func address(_ e: Endpoint) -> FieldValue { .text(e.isUnspecified ? "" : e.address) }
 
     static func twoDigits(_ d: Double) -> String {
         let hundredths = Int64((min(d, 1e12) * 100).rounded())
@@ -116,8 +118,8 @@ package enum ServerState {
 }
 
 extension MirrorState {
-    /// As the user switched them; what a schedule does at the moment is the session's.
-    var usesAlternativeLimits: Bool { options["limits.alt_mode"] == "on" }
+    /// By the user's switch or by the schedule.
+    var usesAlternativeLimits: Bool { globals.usesAlternative != 0 }
     /// An option in KiB/s as bytes per second.
     package func kibOption(_ key: String) -> Int64 { (options[key].flatMap { Int64($0) } ?? 0) * 1024 }
 }

@@ -4,7 +4,10 @@ import Primitives
 extension QBittorrentAPI {
     static let transferRoutes: [String: Handler] = [
         "transfer/info": { api, _, _ in
-            let fields = api.mirror.read { ServerState.transfer($0) + [("last_external_address_v4", .text("")), ("last_external_address_v6", .text(""))] }
+            let fields = api.mirror.read { state in
+                let (v4, v6) = (state.globals.externalV4, state.globals.externalV6)
+                return ServerState.transfer(state) + [("last_external_address_v4", ServerState.address(v4)), ("last_external_address_v6", ServerState.address(v6))]
+            }
             return .json { json in for (name, value) in fields { json.field(name, value) } }
         },
         "transfer/speedLimitsMode": { api, _, _ in .text(api.mirror.read { $0.usesAlternativeLimits ? "1" : "0" }) },

@@ -99,7 +99,9 @@ package struct MirrorState: Sendable {
     package private(set) var totals = Totals()
     /// Of all torrents when this worker started: transfer since then is the session's.
     package private(set) var firstTotals: Totals?
-    package var globals = ApiGlobals(listenPort: 0, peerID: SHA1Digest(), bytesWritten: 0, bytesRead: 0, diskQueue: 0)
+    package var globals = ApiGlobals(
+        listenPort: 0, peerID: SHA1Digest(), bytesWritten: 0, bytesRead: 0, diskQueue: 0, dhtNodes: 0, usesAlternative: 0, externalV4: Endpoint(ipv4: 0, port: 0),
+        externalV6: Endpoint(ipv4: 0, port: 0))
     package private(set) var workers: [ApiWorker] = []
     package private(set) var options: [String: String] = [:]
     package private(set) var sessionStartedAt: UInt64 = 0

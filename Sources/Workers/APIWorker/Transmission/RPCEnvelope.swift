@@ -39,11 +39,12 @@ struct RPCEnvelope {
             RPCValue(snake: isJSONRPC).append(result, to: &json)
         }
     }
-    func failure(_ text: String) -> [UInt8] {
+    /// `code` as JSON-RPC 2.0 has it; the legacy form knows only the text.
+    func failure(_ text: String, code: Int) -> [UInt8] {
         encode { json in
             if isJSONRPC {
                 json.object("error") { json in
-                    json.field("code", -32_000)
+                    json.field("code", code)
                     json.field("message", text)
                 }
             } else {
@@ -52,6 +53,8 @@ struct RPCEnvelope {
             }
         }
     }
+    struct UnknownMethod: Error {}
+
     private func encode(_ body: (inout JSONBytes) -> Void) -> [UInt8] {
         JSONBytes.object { json in
             if isJSONRPC { json.field("jsonrpc", "2.0") }
@@ -97,7 +100,9 @@ struct RPCEnvelope {
         "sequential-download", "alt-speed-down", "alt-speed-up", "alt-speed-enabled", "alt-speed-time-enabled", "speed-limit-down", "speed-limit-up",
         "speed-limit-down-enabled", "speed-limit-up-enabled", "download-queue-enabled", "download-queue-size", "seed-queue-enabled", "seed-queue-size",
         "dht-enabled", "pex-enabled", "lpd-enabled", "utp-enabled", "peer-limit-global", "peer-limit-per-torrent", "peer-port", "start-added-torrents",
-        "idle-seeding-limit", "idle-seeding-limit-enabled", "ip-protocol",
+        "idle-seeding-limit", "idle-seeding-limit-enabled", "ip-protocol", "incomplete-dir", "incomplete-dir-enabled", "blocklist-enabled", "blocklist-url",
+        "alt-speed-time-begin", "alt-speed-time-end", "alt-speed-time-day", "rename-partial-files", "script-torrent-done-enabled", "script-torrent-done-filename",
+        "script-torrent-added-enabled", "script-torrent-added-filename", "queue-stalled-enabled", "queue-stalled-minutes", "cache-size-mb", "peer-port-random-on-start",
     ]
 
     static func isShallow(_ bytes: [UInt8]) -> Bool {

@@ -83,7 +83,7 @@ struct TransmissionFields {
         case "fileCount", "file-count": return Int(r.fileCount)
         case "magnetLink": if case .text(let link) = entry.shown[.magnetUri] { return link } else { return "" }
         case "labels": return labels
-        case "group": return ""
+        case "group", "bandwidth-group": return r.limitGroup
         case "sequentialDownload", "sequential_download": return flags.contains(.sequential)
         case "seedRatioMode", "seedIdleMode": return limits(name)
         case "seedRatioLimit": if case .number(let d) = entry.shown[.ratioLimit] { return max(0, d) } else { return 0.0 }
@@ -93,7 +93,7 @@ struct TransmissionFields {
         case "uploadLimit": return kib(.upLimit)
         case "downloadLimited": return kib(.dlLimit) > 0
         case "uploadLimited": return kib(.upLimit) > 0
-        case "peer-limit", "maxConnectedPeers": return 0
+        case "peer-limit", "maxConnectedPeers": return Int(r.maxPeers)
         case "trackers": return r.trackers.enumerated().map { i, t in ["id": i, "announce": t.url, "scrape": "", "sitename": site(t.url), "tier": Int(t.tier)] as [String: Any] }
         case "trackerList": return Dictionary(grouping: r.trackers, by: \.tier).sorted { $0.key < $1.key }.map { $0.value.map(\.url).joined(separator: "\n") }.joined(separator: "\n\n")
         case "trackerStats": return r.trackers.enumerated().map { trackerStats($0.offset, $0.element, now) }

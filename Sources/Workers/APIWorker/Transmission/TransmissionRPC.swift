@@ -48,10 +48,12 @@ struct TransmissionRPC: Sendable {
         let answer: [UInt8]
         do {
             answer = envelope.success(try await call(envelope.method, envelope.arguments))
+        } catch is RPCEnvelope.UnknownMethod {
+            answer = envelope.failure("method name not recognized", code: -32_601)
         } catch let error as ControlError {
-            answer = envelope.failure(error.message)
+            answer = envelope.failure(error.message, code: error.code == .invalidParameters ? -32_602 : -32_000)
         } catch let refusal as Refusal {
-            answer = envelope.failure(refusal.text)
+            answer = envelope.failure(refusal.text, code: refusal.status == .badRequest ? -32_602 : -32_000)
         }
         return envelope.isNotification ? Reply(.noContent, type: "application/json", []) : .json(answer)
     }
@@ -62,7 +64,17 @@ struct TransmissionRPC: Sendable {
         case "torrent-get": return try await torrentGet(a)
         case "torrent-add": return try await torrentAdd(a)
         case "torrent-set": return try await torrentSet(a)
-        case "torrent-start", "torrent-start-now": return try await each(a, ControlMethods.Resume.self) { HashParameters(hash: $0) }
+        case "torrent-start": return try await each(a, ControlMethods.Resume.self) { HashParameters(hash: $0) }
+        case "torrent-start-now":
+            // Past the queue.
+            let hashes = selected(a["ids"]).map(\.hash)
+            if !hashes.isEmpty {
+                var p = SetTorrentsParameters(hashes: hashes)
+                p.forceStart = true
+                p.skipUnknown = true
+                _ = try await gateway.call(ControlMethods.SetTorrents.self, p)
+            }
+            return try await each(a, ControlMethods.Resume.self) { HashParameters(hash: $0) }
         case "torrent-stop": return try await each(a, ControlMethods.Pause.self) { HashParameters(hash: $0) }
         case "torrent-verify": return try await each(a, ControlMethods.Recheck.self) { HashParameters(hash: $0) }
         case "torrent-reannounce": return try await each(a, ControlMethods.Announce.self) { HashParameters(hash: $0) }
@@ -70,15 +82,23 @@ struct TransmissionRPC: Sendable {
             let withData = a["delete-local-data"] as? Bool ?? false
             return try await each(a, ControlMethods.Remove.self) { RemoveParameters(hash: $0, withData: withData) }
         case "torrent-set-location": return try await setLocation(a)
-        case "session-get": return sessionGet(a)
+        case "torrent-rename-path": return try await rename(a)
+        case "queue-move-top": return try await move(a, .top)
+        case "queue-move-up": return try await move(a, .up)
+        case "queue-move-down": return try await move(a, .down)
+        case "queue-move-bottom": return try await move(a, .bottom)
+        case "session-get": return try await sessionGet(a)
         case "session-set": return try await sessionSet(a)
-        case "session-stats": return sessionStats()
+        case "session-stats": return try await sessionStats()
         case "session-close":
             _ = try await gateway.call(ControlMethods.Shutdown.self, Empty())
             return [:]
         case "free-space": return try await space(a)
-        case "group-get": return ["group": [Any]()]
-        default: throw Refusal(.notFound, "method name not recognized")
+        case "group-get": return groupGet(a)
+        case "group-set": return try await groupSet(a)
+        case "blocklist-update": return try await blocklistUpdate()
+        case "port-test": return try portTest()
+        default: throw RPCEnvelope.UnknownMethod()
         }
     }
 
@@ -144,8 +164,9 @@ struct TransmissionRPC: Sendable {
             p.torrent = text.filter { !$0.isNewline }
         } else if let name = a["filename"] as? String {
             p.magnet = QBittorrentAPI.magnet(name)
+            if p.magnet == nil, ["http://", "https://"].contains(where: name.lowercased().hasPrefix) { p.url = name }
             // A path of the daemon's own files is not to be named from outside.
-            guard p.magnet != nil else { throw Refusal(.badRequest, "filename is neither a magnet nor a hash") }
+            guard p.magnet != nil || p.url != nil else { throw Refusal(.badRequest, "filename is neither an address, a magnet nor a hash") }
         } else {
             throw Refusal(.badRequest, "no filename or metainfo specified")
         }
@@ -153,8 +174,12 @@ struct TransmissionRPC: Sendable {
         try await folders.writable(optional: p.save)
         p.paused = a["paused"] as? Bool
         p.sequential = (a["sequential-download"] ?? a["sequential_download"]) as? Bool
+        if let labels = a["labels"] as? [Any] { p.tags = try Self.labels(labels) }
         do throws(ControlError) {
             let added = try await gateway.call(ControlMethods.Add.self, p)
+            if let peers = (a["peer-limit"] as? NSNumber)?.intValue {
+                _ = try await gateway.call(ControlMethods.LimitTorrent.self, TorrentLimitParameters(hash: added.hash, maxPeers: peers))
+            }
             return ["torrent-added": described(added.hash, added.name)]
         } catch {
             guard error.code == .exists else { throw error }
@@ -166,19 +191,6 @@ struct TransmissionRPC: Sendable {
     private func described(_ hash: String, _ name: String) -> [String: Any] {
         let entry = mirror.read { $0.entry(hash) }
         return ["id": Int(entry?.row.torrent ?? 0), "hashString": hash, "name": entry?.row.name ?? name]
-    }
-
-    /// Rates are in kB/s of 1,000 bytes.
-    private func torrentSet(_ a: [String: Any]) async throws -> [String: Any] {
-        func rate(_ name: String) -> Int64? {
-            if let limited = a[name + "Limited"] as? Bool, !limited { return 0 }
-            return (a[name + "Limit"] as? NSNumber).map { $0.int64Value * 1000 }
-        }
-        let down = rate("download"), up = rate("upload"), peers = (a["peer-limit"] as? NSNumber)?.intValue
-        if down != nil || up != nil || peers != nil {
-            for entry in selected(a["ids"]) { _ = try await gateway.call(ControlMethods.LimitTorrent.self, TorrentLimitParameters(hash: entry.hash, down: down, up: up, maxPeers: peers)) }
-        }
-        return [:]
     }
 
     private func setLocation(_ a: [String: Any]) async throws -> [String: Any] {

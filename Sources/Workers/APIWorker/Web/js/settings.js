@@ -35,7 +35,7 @@ export class SettingsPage {
         : el('input', { id, value: option.value, placeholder: option.standard })
     input.addEventListener('change', () => this.set(option, isFlag ? String(input.checked) : input.value))
     return el('tr', {}, el('td', {}, el('label', { htmlFor: id }, el('strong', {}, option.key)), el('div', { class: 'quiet' }, option.doc, option.limits && !choices ? ` (${option.limits})` : '')),
-      el('td', {}, input), el('td', { class: 'quiet' }, option.needsRestart ? t('takes effect after a restart of the daemon') : ''),
+      el('td', {}, input), el('td', { class: 'quiet' }, option.needsRestart ? t('the workers that read it are restarted') : ''),
       el('td', {}, option.isOverridden ? el('button', { type: 'button', class: 'plain', title: `${t('Reset to')} ${option.standard}`, onclick: () => this.set(option, null) }, t('Reset')) : ''))
   }
   async set(option, value) {

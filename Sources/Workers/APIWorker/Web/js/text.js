@@ -36,7 +36,7 @@ const spanish = {
   'Up for': 'En marcha', 'Up limit': 'Límite de subida', 'Up limit (KiB/s)': 'Límite de subida (KiB/s)', 'Up limit…': 'Límite de subida…', Updating: 'Actualizando', Uploaded: 'Subido', 'User name': 'Usuario', Wanted: 'Deseado', 'Without its folder': 'Sin su carpeta',
   Worker: 'Proceso', Workers: 'Procesos', Working: 'Funciona', 'Wrong user name or password.': 'Usuario o contraseña incorrectos.', critical: 'crítico', failed: 'fallido', 'files; the first 5,000 are shown': 'archivos; se muestran los primeros 5.000', free: 'libres',
   global: 'global', info: 'información', no: 'no', normal: 'normal', 'not a .torrent file': 'no es un archivo .torrent', peers: 'pares', ready: 'listo', restarting: 'reiniciando', running: 'en marcha', starting: 'iniciando', stopped: 'detenido',
-  'takes effect after a restart of the daemon': 'surte efecto al reiniciar el demonio', 'the process is ended and started again. Transfers are not lost.': 'el proceso termina y se inicia de nuevo. No se pierden transferencias.', torrents: 'torrents', warning: 'aviso', yes: 'sí',
+  'the workers that read it are restarted': 'se reinician los procesos que la leen', 'the process is ended and started again. Transfers are not lost.': 'el proceso termina y se inicia de nuevo. No se pierden transferencias.', torrents: 'torrents', warning: 'aviso', yes: 'sí',
 }
 
 export const languages = { en: 'English', es: 'Español' }
