@@ -32,7 +32,7 @@ PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libminiupnpc-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
 COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
 LIBTORRENT := 2.1.1
-API_CLIENTS := qbittorrent-api transmission-rpc playwright
+API_CLIENTS := qbittorrent-api transmission-rpc playwright aiosmtpd
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
 TIME ?= 600
@@ -52,7 +52,7 @@ setup:
 	    echo "setup: installing libtorrent $(LIBTORRENT) into .venv"; \
 	    python3 -m venv .venv; \
 	    .venv/bin/pip install -q --disable-pip-version-check libtorrent==$(LIBTORRENT); }
-	@$(PYTHON) -c 'import qbittorrentapi, transmission_rpc, playwright' 2>/dev/null || { \
+	@$(PYTHON) -c 'import qbittorrentapi, transmission_rpc, playwright, aiosmtpd' 2>/dev/null || { \
 	    echo "setup: installing the APIs' clients and the browser's driver into .venv"; \
 	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }
 

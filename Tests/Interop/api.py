@@ -271,8 +271,8 @@ class Api:
         p = q.app_preferences()
         same((p.dht, p.pex, p.encryption, p.bittorrent_protocol, p.max_connec_per_torrent), (False, False, 1, 1, 77))
         same((p.proxy_type, p.proxy_ip, p.proxy_port, p.proxy_username, p.proxy_password, p.proxy_auth_enabled), ('SOCKS5', '192.0.2.9', 1081, 'me', '', True))
-        until(lambda: pid('peer:0') not in (0, peer), 30, what='another peer worker')
-        until(lambda: self.daemon.workers()['peer:0']['state'] == 'ready', 30, what='it to be ready')
+        def restarted(name, before): until(lambda: self.daemon.workers()[name]['pid'] not in (0, before) and self.daemon.workers()[name]['state'] == 'ready', 40, what=f'another {name}')
+        restarted('peer:0', peer)
         same(pid('disk:0'), disk, 'a worker that reads none of them goes on')
         for text in (self.http().login().request('GET', '/api/v1/settings').text, json.dumps(self.daemon.btbt('settings', 'show', 'proxy')), (self.state / 'log').read_text()):
             assert 'a secret' not in text, 'a secret is shown'
@@ -281,15 +281,19 @@ class Api:
         h = self.logged()
         api = pid('api:0')
         same(h.post('app/setPreferences', {'json': json.dumps({'web_ui_max_auth_fail_count': 6})}).status, 200)
-        until(lambda: pid('api:0') not in (0, api), 30, what='another API worker')
+        restarted('api:0', api)
         until(lambda: h.get('app/preferences').json()['web_ui_max_auth_fail_count'] == 6, 30, what='the new value, with the same cookie')
         # Another address for the page, bound while everything runs.
+        api = pid('api:0')
         same(h.post('app/setPreferences', {'json': json.dumps({'web_ui_port': self.web + 1})}).status, 200)
         other = Http(self.ip, self.web + 1)
         other.cookie = h.cookie
+        restarted('api:0', api)
         until(lambda: other.get('app/version').status == 200, 30, what='the page at its new port')
         same(other.get('torrents/info').json()[0]['hash'], self.single.hash)
+        api = pid('api:0')
         same(other.post('app/setPreferences', {'json': json.dumps({'web_ui_port': self.web})}).status, 200)
+        restarted('api:0', api)
         until(lambda: h.get('app/version').status == 200, 30, what='the page at its old port')
         # The whole daemon, started again, has them.
         self.daemon.stop()
@@ -297,10 +301,13 @@ class Api:
         until(lambda: h.request('GET', '/readyz').status == 200, 30, what='/readyz')
         p = self.library().app_preferences()
         same((p.dht, p.encryption, p.bittorrent_protocol, p.proxy_type), (False, 1, 1, 'SOCKS5'))
-        for key in ('discovery.enable_dht', 'discovery.enable_pex', 'security.encryption_mode', 'network.enable_utp', 'network.max_peers_per_torrent', 'proxy.enable_proxy', 'proxy.proxy_type',
-                    'proxy.proxy_host', 'proxy.proxy_port', 'proxy.proxy_password', 'proxy.proxy_username', 'api.max_failures', 'api.listen'): self.daemon.btbt('settings', 'unset', key)
+        # Given back all at once: one restart of each worker that read any of them.
+        before = {name: w['pid'] for name, w in self.daemon.workers().items()}
+        keys = [o['key'] for o in self.daemon.btbt('settings') if o['isOverridden'] and o['needsRestart']]
+        assert len(keys) >= 10, keys
+        same(h.request('PATCH', '/api/v1/settings', json.dumps({k: None for k in keys})).status, 204)
         same((self.state / 'settings').read_text(), '', 'nothing is left')
-        until(lambda: all(w['state'] == 'ready' for w in self.daemon.workers().values()), 30, what='all workers')
+        for name in ('peer:0', 'discovery:0', 'api:0'): restarted(name, before[name])
         until(lambda: h.request('GET', '/readyz').status == 200, 30, what='/readyz')
         until(lambda: h.get('app/preferences').json()['web_ui_max_auth_fail_count'] == 5, 30, what='the value of the configuration')
 
@@ -407,6 +414,112 @@ class Api:
         assert (self.down / self.single.name).exists()
         same(h.post('torrents/setDownloadPath', {'id': self.single.hash, 'path': 'relative'}).status, 400)
         assert info().progress > 0, 'what was there is still there'
+
+    def makes_torrents(self):
+        """Tasks in the background: three formats, a file and a folder, refused paths, deletion, seeding at once."""
+        import libtorrent
+        q, h = self.library(), self.logged()
+        data = self.down / 'made here'
+        many_files(data, 12, 3 << 20)
+        def done(id):
+            task = q.torrentcreator_status(task_id=id)[0]
+            return task if task.status in ('Finished', 'Failed') else None
+        for kind, has in (('v1', (True, False)), ('v2', (False, True)), (None, (True, True))):
+            id = q.torrentcreator_add_task(source_path=str(data), torrent_file_path=str(self.down / f'{kind}.torrent'), format=kind, piece_size=65536, comment='--force and "quotes"', is_private=True,
+                                           trackers=['http://192.0.2.1/announce', 'udp://192.0.2.2:80', '', 'http://192.0.2.3/announce'], url_seeds=['http://192.0.2.4/']).taskID
+            task = until(lambda: done(id), 60, what='the end of a task')
+            same((task.status, task.pieceSize, task.format, task.private), ('Finished', 65536, kind or 'hybrid', True))
+            info = libtorrent.torrent_info(libtorrent.bdecode(q.torrentcreator_torrent_file(task_id=id)))
+            same((info.info_hashes().has_v1(), info.info_hashes().has_v2(), info.name(), info.comment(), info.priv(), info.piece_length()), (*has, 'made here', '--force and "quotes"', True, 65536), kind)
+            same([(x.url, x.tier) for x in info.trackers()], [('http://192.0.2.1/announce', 0), ('udp://192.0.2.2:80', 0), ('http://192.0.2.3/announce', 1)])
+            same((self.down / f'{kind}.torrent').read_bytes(), bytes(q.torrentcreator_torrent_file(task_id=id)), 'the file that was asked for')
+        same(len(q.torrentcreator_status()), 3)
+        # What is there is not replaced; what is outside is not named.
+        id = q.torrentcreator_add_task(source_path=str(data), torrent_file_path=str(self.down / 'v1.torrent'), format='v1').taskID
+        task = until(lambda: done(id), 60, what='the end of a task')
+        assert task.status == 'Failed' and 'exists' in task.errorMessage, task
+        self.refused('Conflict409Error', lambda: q.torrentcreator_torrent_file(task_id=id))
+        same(h.post('torrentcreator/addTask', {'sourcePath': '/etc'}).status, 404)
+        same(h.post('torrentcreator/addTask', {'sourcePath': str(data), 'torrentFilePath': '/tmp/x.torrent'}).status, 409)
+        same(h.post('torrentcreator/addTask').status, 400)
+        id = q.torrentcreator_add_task(source_path=str(self.down / 'nothing')).taskID
+        assert until(lambda: done(id), 60, what='the end of a task').status == 'Failed'
+        for t in q.torrentcreator_status(): q.torrentcreator_delete_task(task_id=t.taskID)
+        self.refused('NotFound404Error', lambda: q.torrentcreator_status(task_id=id))
+        self.refused('NotFound404Error', lambda: q.torrentcreator_delete_task(task_id=id))
+        # Without a place for it, it is seeded at once, from where it was made.
+        id = q.torrentcreator_add_task(source_path=str(data), format='v1').taskID
+        same(until(lambda: done(id), 60, what='the end of a task').status, 'Finished')
+        until(lambda: q.torrents_info()[0].progress == 1, 30, what='the torrent, whole')
+        row = q.torrents_info()[0]
+        same((row.name, row.save_path, row.content_path), ('made here', str(self.down), str(data)))
+        # One that runs is ended when it is deleted: a sparse file of 64 GiB takes minutes.
+        big = self.down / 'big'
+        with open(big, 'wb') as f: f.truncate(64 << 30)
+        id = q.torrentcreator_add_task(source_path=str(big), format='v1', start_seeding=False).taskID
+        until(lambda: q.torrentcreator_status(task_id=id)[0].status == 'Running', 30, what='it to run')
+        waits = q.torrentcreator_add_task(source_path=str(data), format='v1', start_seeding=False).taskID
+        same(q.torrentcreator_status(task_id=waits)[0].status, 'Queued', 'one at a time')
+        q.torrentcreator_delete_task(task_id=id)
+        same(until(lambda: done(waits), 60, what='the next').status, 'Finished')
+        big.unlink()
+        for name in ('v1', 'v2', 'None'): (self.down / f'{name}.torrent').unlink()
+        q.torrentcreator_delete_task(task_id=waits)
+
+    def mails(self):
+        """Mail at the end of a download and the test letter, to a real SMTP server: plain, refused, and no login without TLS."""
+        import email, email.policy
+        from aiosmtpd.controller import Controller
+        from aiosmtpd.smtp import SMTP, AuthResult
+        letters, refuse = [], []
+
+        class Handler:
+            async def handle_DATA(self, server, session, envelope):
+                if refuse: return refuse.pop()
+                letters.append((envelope.mail_from, list(envelope.rcpt_tos), email.message_from_bytes(envelope.content, policy=email.policy.default), session.authenticated))
+                return '250 taken'
+        server = Controller(Handler(), hostname=address(9), port=2525)
+        server.start()
+        q, h = self.library(), self.logged()
+        try:
+            same(h.post('app/sendTestEmail').status, 409, 'no server is named')
+            q.app_set_preferences({'mail_notification_enabled': True, 'mail_notification_smtp': f'{address(9)}:2525', 'mail_notification_sender': 'box@example.org', 'mail_notification_email': 'me@example.org, you@example.org'})
+            p = q.app_preferences()
+            same((p.mail_notification_enabled, p.mail_notification_email, p.mail_notification_auth_enabled), (True, 'me@example.org, you@example.org', False))
+            q.app_send_test_email()
+            same(len(letters), 1)
+            sender, to, letter, _ = letters.pop()
+            same((sender, to, letter['From'], letter['Subject']), ('box@example.org', ['me@example.org', 'you@example.org'], 'box@example.org', 'Test of the mail settings'))
+            refuse.append('554 we do not want it')
+            same(h.post('app/sendTestEmail').status, 409)
+            assert '554' in h.text, h.text
+            # A download that ends: one letter, its name as it is, whatever is in it.
+            name = 'größe \u2192 =?x?= a very long name ' + 'x' * 80 + '.bin'
+            t = Torrent(single_file(self.folder / 'source' / name, 1 << 20, seed=9), piece=64 << 10)
+            seeder = Libtorrent(self.folder / 'mail seeder', address(4)).start()
+            seeder.add(t.write(self.folder / 'mail.torrent'), self.folder / 'source')
+            until(lambda: seeder.stat(0)['complete'], 60)
+            q.torrents_add(torrent_files=str(self.folder / 'mail.torrent'))
+            q.torrents_add_peers(f'{seeder.ip}:{seeder.port}', t.hash)
+            until(lambda: q.torrents_info(torrent_hashes=t.hash)[0].progress == 1, 60, what='the download')
+            until(lambda: letters, 30, what='its letter')
+            letter = letters[0][2]
+            same(letter['Subject'], f'{name} has finished downloading')
+            assert name in letter.get_content() and t.hash in letter.get_content(), letter.get_content()
+            q.torrents_stop(t.hash)
+            q.torrents_start(t.hash)
+            time.sleep(1)
+            same(len(letters), 1, 'one letter')
+            seeder.stop()
+            # A login is not sent in the clear, and a certificate that nobody vouches for is not believed.
+            q.app_set_preferences({'mail_notification_auth_enabled': True, 'mail_notification_username': 'box', 'mail_notification_password': 'hush hush'})
+            same(h.post('app/sendTestEmail').status, 409, 'no STARTTLS, no password')
+            same((q.app_preferences().mail_notification_username, q.app_preferences().mail_notification_password), ('box', ''))
+            text = (self.state / 'log').read_text() + json.dumps(self.daemon.btbt('settings'))
+            assert 'hush hush' not in text, 'a secret is shown'
+        finally:
+            server.stop()
+            q.app_set_preferences({'mail_notification_enabled': False, 'mail_notification_smtp': '', 'mail_notification_auth_enabled': False})
 
     def banned_peers(self):
         q = self.library()
@@ -792,6 +905,11 @@ class Api:
         yield 'qbittorrent-api: feeds and rules', self.feeds
         yield 'qbittorrent-api: search without plugins', self.no_search
         yield 'qbittorrent-api: folders, download path', self.folders
+        yield 'qbittorrent-api: torrent creation', self.makes_torrents
+        try:
+            import aiosmtpd
+            yield 'qbittorrent-api: mail to aiosmtpd', self.mails
+        except ImportError: print('skipped api qbittorrent-api: mail to aiosmtpd: it is not installed', flush=True)
         yield 'qbittorrent-api: banned peers, all limits', self.banned_peers
         yield 'Sonarr: grab, import, remove', self.sonarr
         yield 'cross-seed: inject and recheck', self.cross_seed

@@ -85,6 +85,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DhtStatusWanted(), "0000"),
     (DhtStatusReport(isOn: 1, isReadOnly: 2, families: [DhtFamily(family: 3, nodeID: SHA1Digest([UInt8](repeating: 4, count: 20))!, external: Endpoint(ipv4: 0x7f000005, port: 1005), nodes: 6, spares: 7, buckets: 8), DhtFamily(family: 9, nodeID: SHA1Digest([UInt8](repeating: 10, count: 20))!, external: Endpoint(ipv4: 0x7f00000b, port: 1011), nodes: 12, spares: 13, buckets: 14)], torrents: 15, lookups: 16, storedTorrents: 17, storedPeers: 18, storedItems: 19, received: 20, sent: 21, queriesAnswered: 22, dropped: 23, ignored: 24, timeouts: 25, lookupsDone: 26, peersFound: 27), "5e00010260000000020000000f000000100000001100000012000000130000001400000000000000150000000000000016000000000000001700000000000000180000000000000019000000000000001a000000000000001b0000000000000003040404040404040404040404040404040404040400000000000000000000ffff7f00000503ed060000000700000008000000090a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a00000000000000000000ffff7f00000b03f30c0000000d0000000e000000"),
     (DhtNodeCount(nodes: 1), "040001000000"),
+    (SendMail(server: "text server", tls: 1, username: "text username", password: "text password", sender: "text sender", recipients: "text recipients", text: [1, 2, 3, 255]), "3100330000000b000000013e0000000d0000004b0000000d000000580000000b000000630000000f000000720000000400000074657874207365727665727465787420757365726e616d65746578742070617373776f7264746578742073656e6465727465787420726563697069656e7473010203ff"),
+    (MailSent(message: "text message"), "08000a0000000c00000074657874206d657373616765"),
     (DhtLookup(infoHash: SHA1Digest([UInt8](repeating: 1, count: 20))!), "14000101010101010101010101010101010101010101"),
     (DhtLookupResult(failure: "text failure", infoHash: SHA1Digest([UInt8](repeating: 1, count: 20))!, peers: [Endpoint(ipv4: 0x7f000002, port: 1002), Endpoint(ipv4: 0x7f000003, port: 1003)], seeds: 4, downloaders: 5, asked: 6, answered: 7, hops: 8), "38003a0000000c00000001010101010101010101010101010101010101014600000002000000040000000500000006000000070000000800000074657874206661696c75726500000000000000000000ffff7f00000203ea00000000000000000000ffff7f00000303eb"),
     (DhtGet(target: SHA1Digest([UInt8](repeating: 1, count: 20))!, salt: [1, 2, 3, 255]), "1c0001010101010101010101010101010101010101011e00000004000000010203ff"),
@@ -196,6 +198,8 @@ extension DhtHosts: GoldenMessage {}
 extension DhtStatusWanted: GoldenMessage {}
 extension DhtStatusReport: GoldenMessage {}
 extension DhtNodeCount: GoldenMessage {}
+extension SendMail: GoldenMessage {}
+extension MailSent: GoldenMessage {}
 extension DhtLookup: GoldenMessage {}
 extension DhtLookupResult: GoldenMessage {}
 extension DhtGet: GoldenMessage {}

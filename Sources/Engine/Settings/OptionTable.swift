@@ -3,7 +3,7 @@ import Primitives
 /// Every option of this build, in the order of the sample configuration. An option stands here only when a worker
 /// enforces it.
 package enum OptionTable {
-    package static let all: [Option] = network + disk + strategy + discovery + nat + limits + queue + security + proxy + api + seeding + adding + hooks + rss + observability
+    package static let all: [Option] = network + disk + strategy + discovery + nat + limits + queue + security + proxy + api + seeding + adding + hooks + mail + rss + observability
 
     package static func find(_ key: String) -> Option? { byKey[key] }
     /// The option that an environment variable names; nil when it names none.
@@ -182,6 +182,17 @@ package enum OptionTable {
         option("hooks.on_finish", .list(maximumCount: 64), .list([]), "the same for a download that has ended and stands in its place", needsRestart: false),
         option("hooks.timeout", .seconds(1...86400), .number(300), "how long such a program may run", needsRestart: false),
         integer("hooks.max_running", 4, 1...64, "how many of them at once", needsRestart: false),
+    ]
+
+    private static let mail: [Option] = [
+        option("mail.enable", .boolean, .boolean(false), "send mail when a download has ended and stands in its place", needsRestart: false),
+        option("mail.server", .text(maximumBytes: 255), .text(""), "HOST or HOST:PORT of the SMTP server; the port is 25, with mail.tls 465", needsRestart: false),
+        option(
+            "mail.tls", .boolean, .boolean(false), "TLS from the first byte; false: STARTTLS where the server has it, and no password without it", needsRestart: false),
+        option("mail.username", .text(maximumBytes: 255), .text(""), "name to log in with; empty: no login", needsRestart: false),
+        option("mail.password", .text(maximumBytes: 255), .text(""), "its password; keep this file readable by the daemon only", needsRestart: false),
+        option("mail.sender", .text(maximumBytes: 254), .text("ccbt@localhost"), "address that the mail is from", needsRestart: false),
+        option("mail.recipient", .text(maximumBytes: 2048), .text(""), "address that it goes to; several with commas between them", needsRestart: false),
     ]
 
     private static let rss: [Option] = [

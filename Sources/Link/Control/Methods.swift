@@ -144,6 +144,12 @@ package enum ControlMethods {
         package typealias Answer = DHTPutAnswer
         package static let name = "dht.put"
     }
+    /// Sends a letter as the settings say; answered when the server has taken it, `conflict` when it has not.
+    package enum TestMail: ControlMethod {
+        package typealias Parameters = Empty
+        package typealias Answer = Empty
+        package static let name = "mail.test"
+    }
     /// Asks the supervisor to read its configuration again.
     package enum Reload: ControlMethod {
         package typealias Parameters = Empty

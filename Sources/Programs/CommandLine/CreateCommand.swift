@@ -46,6 +46,9 @@ package struct CreateCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Creation date, seconds since 1970.", valueName: "seconds"))
     package var date: Int64?
 
+    @Flag(name: .long, help: ArgumentHelp("Lines \"progress DONE TOTAL\", in bytes, on standard error.", visibility: .hidden))
+    package var progress = false
+
     @OptionGroup package var global: GlobalOptions
 
     package enum Kind: String, EnumerableFlag {
@@ -88,7 +91,7 @@ package struct CreateCommand: ParsableCommand {
         if !force, lstat(path, &status) == 0 { throw Failure(.failed, "\(path) exists; give --force to replace it, or another -o") }
 
         let hasher = PieceHasher(builder, root: tree.root)
-        let bar = HashProgress(total: builder.files.reduce(0) { $0 + $1.length })
+        let bar = HashProgress(total: builder.files.reduce(0) { $0 + $1.length }, isForProgram: progress)
         let hashes = try hasher.run { bar.show($0) }
         bar.clear()
 
@@ -162,12 +165,15 @@ package struct CreateCommand: ParsableCommand {
 /// A line on standard error that is drawn over; nothing where that is no terminal.
 private struct HashProgress {
     let total: UInt64
+    /// Lines that a program reads instead.
+    let isForProgram: Bool
     private let isTerminal = isatty(2) == 1
     private let started = ContinuousClock.now
 
-    init(total: UInt64) { self.total = total }
+    init(total: UInt64, isForProgram: Bool) { (self.total, self.isForProgram) = (total, isForProgram) }
 
     func show(_ done: UInt64) {
+        if isForProgram { return Terminal.error("progress \(done) \(total)") }
         guard isTerminal else { return }
         let elapsed = (ContinuousClock.now - started) / .seconds(1)
         let rate = elapsed > 0 ? UInt64(Double(done) / elapsed) : 0

@@ -5,6 +5,13 @@ CURLcode ccurl_set_offset(CURL *easy, CURLoption option, curl_off_t value) { ret
 CURLcode ccurl_set_string(CURL *easy, CURLoption option, const char *value) { return curl_easy_setopt(easy, option, value); }
 CURLcode ccurl_set_error_buffer(CURL *easy, char *buffer) { return curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, buffer); }
 
+CURLcode ccurl_set_list(CURL *easy, CURLoption option, struct curl_slist *list) { return curl_easy_setopt(easy, option, list); }
+
+CURLcode ccurl_on_read(CURL *easy, ccurl_read call, void *context) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, call);
+    return code ? code : curl_easy_setopt(easy, CURLOPT_READDATA, context);
+}
+
 CURLcode ccurl_on_write(CURL *easy, ccurl_write call, void *context) {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, call);
     return code ? code : curl_easy_setopt(easy, CURLOPT_WRITEDATA, context);

@@ -38,7 +38,14 @@ final class Service: Sendable {
         gatekeeper = try Gatekeeper(settings: settings, files: files, log: log)
         let space = FreeSpace(path: { mirror.read { $0.options["disk.download_dir"] ?? "" } })
         let folders = AllowedFolders(mirror: mirror, roots: settings.list("api.allowed_roots"))
-        qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, log: log)
+        let creator = TorrentCreator(stateDirectory: stateDirectory, log: log) { task, bytes in
+            Task {
+                do throws(ControlError) { try await QBittorrentAPI.seed(task, bytes, gateway: gateway) } catch {
+                    log(.warning, "the torrent of \(Text.printable(task.parameters.source, limit: 200)) is made and not added: \(error.message)")
+                }
+            }
+        }
+        qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, creator: creator, log: log)
         transmission = TransmissionRPC(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, log: log)
         native = NativeAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders)
         freeSpace = space

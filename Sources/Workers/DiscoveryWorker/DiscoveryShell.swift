@@ -30,6 +30,7 @@ package final class DiscoveryShell: WorkerShell {
         static let list: UInt8 = 60
         static let dht: UInt8 = 20
         static let dhtFile: UInt8 = 21
+        static let mail: UInt8 = 61
         static let lsd: UInt8 = 22
         static let gateway: UInt8 = 23
         static let upnp: UInt8 = 24
@@ -51,6 +52,7 @@ package final class DiscoveryShell: WorkerShell {
     let http: HTTPTracker
     private let udp: UDPTracker
     let lists: ListFetch
+    let mails: MailTransfer
     /// Nodes and peers that it refuses are neither asked nor passed on.
     var filter: AddressFilter?
     private let resolver: Resolver
@@ -99,6 +101,7 @@ package final class DiscoveryShell: WorkerShell {
         let timeout = settings.seconds("network.tracker_timeout")
         let proxy = ProxyRules(settings)
         lists = try ListFetch(loop: kit.loop, kind: Kind.list)
+        mails = try MailTransfer(loop: kit.loop, kind: Kind.mail)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         ports = PortMapper(loop: kit.loop, kind: Kind.gateway, workKind: Kind.upnp, listen: listen, settings: settings, log: log)
         var random = SeededRandom(seed: Entropy.seed())
@@ -165,6 +168,7 @@ package final class DiscoveryShell: WorkerShell {
         case Kind.http: http.completed(completion)
         case Kind.udp, Kind.relay: udp.completed(completion, now: now)
         case Kind.list: lists.completed(completion)
+        case Kind.mail: mails.completed(completion)
         case Kind.gateway, Kind.upnp: ports?.completed(completion, now: now)
         case Kind.lsd: lsd?.completed(completion, now: now)
         case Kind.dht, Kind.dhtFile: dht?.completed(completion, now: now)
@@ -194,6 +198,10 @@ package final class DiscoveryShell: WorkerShell {
             if core.nextDeadline <= now { feed(.tick) }
         } while !http.ended.isEmpty || !udp.ended.isEmpty
         for end in lists.turn(now: now) { send(ListFetched(url: end.request.url, byteCount: end.byteCount, message: end.failure)) }
+        for end in mails.turn(now: now) {
+            progress &+= 1
+            answer(MailSent(message: end.failure), end.correlation)
+        }
         for (correlation, outcome) in http.takeFetched() {
             progress &+= 1
             sendFetched(correlation, outcome)
@@ -204,7 +212,7 @@ package final class DiscoveryShell: WorkerShell {
         lsd?.turn(now: now)
         tellLSD()
         tellNodes(now)
-        var next = min(core.nextDeadline, lists.nextDeadline, http.nextDeadline, udp.nextDeadline, localAddressesAt)
+        var next = min(core.nextDeadline, min(lists.nextDeadline, mails.nextDeadline), http.nextDeadline, udp.nextDeadline, localAddressesAt)
         if let dht { next = min(next, dht.nextDeadline) }
         if let lsd { next = min(next, lsd.nextDeadline) }
         if let ports { next = min(next, ports.nextDeadline) }

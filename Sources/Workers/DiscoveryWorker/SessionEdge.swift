@@ -67,6 +67,12 @@ extension DiscoveryShell {
         case .fetchList:
             let m: FetchList = try frame.decode()
             lists.begin(ListFetch.Request(url: m.url, path: m.path, limit: Int(m.limit), correlation: frame.correlation))
+        case .sendMail:
+            let m: SendMail = try frame.decode()
+            mails.begin(
+                MailTransfer.Letter(
+                    server: m.server, tls: m.tls != 0, username: m.username, password: m.password, sender: m.sender,
+                    recipients: m.recipients.split(separator: ",").map(String.init), text: m.text, correlation: frame.correlation))
         case .dhtContacts, .dhtHosts, .dhtStatusWanted, .dhtLookup, .dhtGet, .dhtPut: try receivedForDHT(frame)
         // Of a session one version ahead.
         default: break

@@ -23,6 +23,7 @@ extension SessionShell {
         case .dhtNodeCount:
             dhtNodes = try frame.decode(DhtNodeCount.self).nodes
             api?.areGlobalsDue = true
+        case .mailSent: mailEnded(frame.correlation, try frame.decode(MailSent.self).message)
         case .listFetched: listFetched(try frame.decode())
         case .fetched: fetched(frame.correlation, try frame.decode())
         case .natStatusReport: answerNAT(token: frame.correlation, try frame.decode())

@@ -38,6 +38,7 @@ extension SessionShell {
             }
             hooks.jobs.append(.init(torrent: id, arguments: template.map { HookText.fill($0, hookValues(row)) }))
         }
+        if due.contains(.finished), settings.bool("mail.enable") { mailFinished(row) }
         var done = TorrentEdit()
         done.hooksDone = due
         feed(.command(token: 0, .edit([id], done)))

@@ -126,6 +126,7 @@ extension SessionShell {
         case ControlMethods.DHTLookup.name: try lookUp(from, ControlLine.parameters(line, as: DHTLookupParameters.self))
         case ControlMethods.DHTGet.name: try getItem(from, ControlLine.parameters(line, as: DHTGetParameters.self))
         case ControlMethods.DHTPut.name: try putItem(from, ControlLine.parameters(line, as: DHTPutParameters.self))
+        case ControlMethods.TestMail.name: try testMail(from)
         case ControlMethods.Reload.name:
             kit.sendControl(ReloadConfiguration(applyAll: 0))
             reply(from, Empty())

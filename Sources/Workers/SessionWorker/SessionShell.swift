@@ -56,6 +56,7 @@ package final class SessionShell: WorkerShell {
     var nextPool: UInt32 = 0
     var watchers: [Watcher] = []
     var hooks = HookQueue()
+    var mails = MailQueue()
     var inner: [UInt64: (ControlError?) -> Void] = [:]
     var fetches: [UInt64: FetchUnderWay] = [:]
     var folders: FolderWatch
@@ -174,6 +175,7 @@ package final class SessionShell: WorkerShell {
         case .discovery:
             dhtNodes = 0
             failFetches()
+            mailLost()
             failPending("the discovery worker is restarting") { if case .discovery = $0 { true } else { false } }
         }
     }
@@ -239,7 +241,7 @@ package final class SessionShell: WorkerShell {
         resumeReading()
         next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
-        next = min(next, restartTurn(now))
+        next = min(next, restartTurn(now), turnMail(now))
         server.flush()
         return min(next, core.nextCommit)
     }
@@ -410,7 +412,7 @@ package final class SessionShell: WorkerShell {
             inactive: seconds(settings.int("seeding.max_inactive_minutes")), action: actions[settings.string("seeding.limit_action")] ?? .stop)
         var rules = CatalogRules(queue: queue, share: share, folder: tidy(settings.string("disk.download_dir")))
         if !settings.list("hooks.on_add").isEmpty { rules.hooks.insert(.added) }
-        if !settings.list("hooks.on_finish").isEmpty { rules.hooks.insert(.finished) }
+        if !settings.list("hooks.on_finish").isEmpty || settings.bool("mail.enable") { rules.hooks.insert(.finished) }
         return rules
     }
     private static func seconds(_ minutes: Int) -> Int64 { minutes < 0 ? ShareLimits.unlimited : Int64(minutes) * 60 }

@@ -82,6 +82,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case dhtStatusWanted = 0x042a
     case dhtStatusReport = 0x042b
     case dhtNodeCount = 0x04a0
+    case sendMail = 0x04a1
+    case mailSent = 0x04a2
     case dhtLookup = 0x042c
     case dhtLookupResult = 0x042d
     case dhtGet = 0x042e

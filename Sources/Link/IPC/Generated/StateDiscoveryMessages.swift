@@ -696,6 +696,72 @@ package struct DhtNodeCount: IPCMessage, Equatable {
     }
 }
 
+/// A letter over SMTP; answered by MailSent with the same correlation.
+package struct SendMail: IPCMessage, Equatable {
+    package static var type: MessageType { .sendMail }
+    package static var fixedSize: Int { 49 }
+    package var server: String  // HOST or HOST:PORT
+    package var tls: UInt8  // 1: TLS from the first byte; 0: STARTTLS where the server has it
+    package var username: String  // empty: no login
+    package var password: String
+    package var sender: String
+    package var recipients: String  // comma between them
+    package var text: [UInt8]  // headers and body
+    package init(server: String = "", tls: UInt8, username: String = "", password: String = "", sender: String = "", recipients: String = "", text: [UInt8] = []) {
+        self.server = server
+        self.tls = tls
+        self.username = username
+        self.password = password
+        self.sender = sender
+        self.recipients = recipients
+        self.text = text
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: server.utf8.count)
+        w.u8(tls)
+        tail.reserve(&w, count: username.utf8.count)
+        tail.reserve(&w, count: password.utf8.count)
+        tail.reserve(&w, count: sender.utf8.count)
+        tail.reserve(&w, count: recipients.utf8.count)
+        tail.reserve(&w, count: text.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, server)
+        tail.string(&w, username)
+        tail.string(&w, password)
+        tail.string(&w, sender)
+        tail.string(&w, recipients)
+        tail.bytes(&w, text)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        server = try r.string()
+        tls = try r.u8()
+        username = try r.string()
+        password = try r.string()
+        sender = try r.string()
+        recipients = try r.string()
+        text = try r.bytes()
+    }
+}
+
+package struct MailSent: IPCMessage, Equatable {
+    package static var type: MessageType { .mailSent }
+    package static var fixedSize: Int { 8 }
+    package var message: String  // why the server did not take it; empty: it did
+    package init(message: String = "") {
+        self.message = message
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: message.utf8.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, message)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        message = try r.string()
+    }
+}
+
 package struct DhtLookup: IPCMessage, Equatable {
     package static var type: MessageType { .dhtLookup }
     package static var fixedSize: Int { 20 }

@@ -10,6 +10,10 @@ CURLcode ccurl_set_offset(CURL *easy, CURLoption option, curl_off_t value);
 CURLcode ccurl_set_string(CURL *easy, CURLoption option, const char *value);
 CURLcode ccurl_set_error_buffer(CURL *easy, char *buffer /* CURL_ERROR_SIZE bytes */);
 
+CURLcode ccurl_set_list(CURL *easy, CURLoption option, struct curl_slist *list);
+
+typedef size_t (*ccurl_read)(char *bytes, size_t size, size_t count, void *context);
+CURLcode ccurl_on_read(CURL *easy, ccurl_read call, void *context);
 typedef size_t (*ccurl_write)(char *bytes, size_t size, size_t count, void *context);
 typedef curl_socket_t (*ccurl_open_socket)(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 typedef int (*ccurl_prerequest)(void *context, char *remote_address, char *local_address, int remote_port, int local_port);

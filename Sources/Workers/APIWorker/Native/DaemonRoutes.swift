@@ -57,14 +57,16 @@ extension NativeAPI {
             return Reply(.noContent, type: "application/json", [])
         },
         Route(
-            method: .patch, path: "/settings", summary: "Sets several options, one after another; the first that is refused ends it", scope: .admin,
+            method: .patch, path: "/settings", summary: "Sets several options, all of them or none; workers that read them at their start are restarted", scope: .admin,
             body: [("section.key", "string", "for each option its value, or null: back to what the configuration says")]
         ) { api, exchange, _ in
+            var changes: [SetSettingParameters] = []
             for (key, value) in try object(exchange).sorted(by: { $0.key < $1.key }) {
                 let text = value as? String ?? (value as? NSNumber).map { word($0) }
                 guard text != nil || value is NSNull else { throw Refusal(.badRequest, "\(key): a text, a number, a truth value or null") }
-                _ = try await api.gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: key, value: text))
+                changes.append(SetSettingParameters(key: key, value: text))
             }
+            _ = try await api.gateway.call(ControlMethods.ChangeSettings.self, ChangeSettingsParameters(changes: changes))
             return Reply(.noContent, type: "application/json", [])
         },
         Route(method: .get, path: "/limits", summary: "Rate limits in force", scope: .read) { api, _, _ in

@@ -32,6 +32,10 @@ extension QBittorrentAPI {
             }
         },
         "app/setPreferences": { api, exchange, _ in try await api.setPreferences(exchange.required("json")) },
+        "app/sendTestEmail": { api, _, _ in
+            _ = try await api.gateway.call(ControlMethods.TestMail.self, Empty())
+            return .done
+        },
         "app/shutdown": { api, _, _ in
             _ = try await api.gateway.call(ControlMethods.Shutdown.self, Empty())
             return .done
