@@ -373,6 +373,53 @@ class Api:
         same(dict(q.rss_items()), {})
         q.rss_remove_rule('rule')
 
+    def another_page(self):
+        """A folder with a page that somebody else wrote: public for everyone, private after the login, nothing beside them."""
+        page = self.folder / 'page'
+        for folder, text in (('public', '<title>log in</title>'), ('private', '<title>inside</title>')):
+            (page / folder).mkdir(parents=True, exist_ok=True)
+            (page / folder / 'index.html').write_text(text)
+            (page / folder / f'{folder}.js').write_text(f'// {folder}')
+        (page / 'secret.txt').write_text('secret')
+        (page / 'public' / 'out').symlink_to(self.folder / 'page' / 'secret.txt')
+        q, h = self.library(), self.logged()
+        api = self.daemon.workers()['api:0']['pid']
+        def restarted(before): until(lambda: self.daemon.workers()['api:0']['pid'] not in (0, before) and self.daemon.workers()['api:0']['state'] == 'ready', 40, what='another API worker')
+        q.app_set_preferences({'alternative_webui_enabled': True, 'alternative_webui_path': str(page)})
+        restarted(api)
+        try:
+            until(lambda: h.get('app/preferences').json()['alternative_webui_enabled'] is True, 30, what='the other page')
+            get = lambda path, who=None: (who or self.http()).request('GET', path)
+            same(get('/').text, '<title>log in</title>', 'a stranger')
+            same(get('/', h).text, '<title>inside</title>', 'after the login')
+            same((get('/public.js', h).text, get('/private.js', h).text), ('// public', '// private'))
+            same(get('/private.js').status, 404)
+            for path in ('/out', '/../secret.txt', '/%2e%2e/secret.txt'): assert get(path, h).status in (400, 404), path
+            assert "'unsafe-inline'" in get('/').headers['Content-Security-Policy'], 'pages for qBittorrent have inline styles'
+            same(h.get('torrents/info').status, 200, 'the API beside it')
+            same(self.http().get('torrents/info').status, 403)
+        finally:
+            api = self.daemon.workers()['api:0']['pid']
+            self.daemon.btbt('settings', 'unset', 'api.alternative_ui')
+            restarted(api)
+        until(lambda: 'ccbt' in self.http().request('GET', '/').text, 30, what='the page of its own')
+
+    def api_key(self):
+        q, h = self.library(), self.logged()
+        same(list(q.app_cookies()), [])
+        q.app_set_cookies([])
+        self.refused('InvalidRequest400Error', lambda: q.app_set_cookies([{'domain': 'example.org', 'path': '/', 'name': 'a', 'value': 'b', 'expirationDate': 1}]))
+        key = h.post('app/rotateAPIKey').json()['apiKey']
+        assert key.startswith('qbt_') and len(key) == 32, key
+        bearer = {'Authorization': f'Bearer {key}'}
+        same(self.http().get('app/version', headers=bearer).status, 200)
+        other = h.post('app/rotateAPIKey').json()['apiKey']
+        same(self.http().get('app/version', headers=bearer).status, 403, 'the key before')
+        bearer = {'Authorization': f'Bearer {other}'}
+        same(self.http().get('app/version', headers=bearer).status, 200)
+        same(h.post('app/deleteAPIKey').status, 200)
+        same(self.http().get('app/version', headers=bearer).status, 403)
+
     def no_search(self):
         q = self.library()
         same((list(q.search_plugins()), list(q.search_status())), ([], []))
@@ -902,6 +949,8 @@ class Api:
         yield 'qbittorrent-api: preferences', self.preferences
         yield 'qbittorrent-api: settings both ways', self.settings_both_ways
         yield 'qbittorrent-api: settings that restart workers', self.settings_that_restart
+        yield 'a page of somebody else\'s', self.another_page
+        yield 'a key of qBittorrent\'s API', self.api_key
         yield 'qbittorrent-api: feeds and rules', self.feeds
         yield 'qbittorrent-api: search without plugins', self.no_search
         yield 'qbittorrent-api: folders, download path', self.folders

@@ -32,6 +32,16 @@ extension QBittorrentAPI {
             }
         },
         "app/setPreferences": { api, exchange, _ in try await api.setPreferences(exchange.required("json")) },
+        // One key of all scopes for clients of this API; those of the native API have names and scopes.
+        "app/rotateAPIKey": { api, _, _ in
+            try? api.gatekeeper.keys.remove(name: keyName)
+            let key = try api.gatekeeper.keys.create(name: keyName, scopes: APIKey.Scope.allCases)
+            return .json { $0.field("apiKey", key) }
+        },
+        "app/deleteAPIKey": { api, _, _ in
+            try? api.gatekeeper.keys.remove(name: keyName)
+            return .done
+        },
         "app/sendTestEmail": { api, _, _ in
             _ = try await api.gateway.call(ControlMethods.TestMail.self, Empty())
             return .done
@@ -41,6 +51,12 @@ extension QBittorrentAPI {
             return .done
         },
         "app/cookies": { _, _, _ in .json(Array("[]".utf8)) },
+        "app/setCookies": { _, exchange, _ in
+            guard let list = (try? JSONSerialization.jsonObject(with: Data(exchange.required("cookies").utf8))) as? [Any] else { throw Refusal(.badRequest, "cookies is no list") }
+            // Fetches carry none: what would be kept and not sent is refused.
+            guard list.isEmpty else { throw Refusal(.badRequest, "cookies for fetched torrents and feeds are not in this build") }
+            return .done
+        },
         "app/networkInterfaceList": { _, _, _ in
             .json(
                 JSONBytes.array { json in
@@ -61,6 +77,8 @@ extension QBittorrentAPI {
             return .json { json in json.field("launch_time", started) }
         },
     ]
+
+    private static let keyName = "qBittorrent API"
 
     /// Keys that name an option are set, all of them or none; the page's password is ours to keep; keys of what qBittorrent alone has are passed over.
     private func setPreferences(_ text: String) async throws -> Reply {
