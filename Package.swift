@@ -193,6 +193,14 @@ var targets: [Target] = [
     tests("LimitsTests", "Engine/Limits", ["Limits", "Primitives"]),
     tests("FilteringTests", "Engine/Filtering", ["Filtering", "Primitives", "ByteCodec"]),
     tests("WebSeedsTests", "Engine/WebSeeds", ["WebSeeds", "Primitives"]),
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "LSDWire",
+            "PortMappingWire", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
+        ],
+        path: "Tests/Fuzz/Targets", swiftSettings: strict),
+    tests("FuzzReplayTests", "Fuzz/Replay", ["FuzzTargets"]),
     tests("UTPWireTests", "Wire/UTPWire", ["UTPWire", "Primitives"]),
     tests("MicroTransportTests", "Engine/MicroTransport", ["MicroTransport", "UTPWire", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
@@ -206,12 +214,8 @@ if Context.environment["CCBT_FUZZ"] != nil {
     targets.append(
         .executableTarget(
             name: "ccbt-fuzz",
-            dependencies: [
-                "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "LSDWire", "PortMappingWire", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control",
-                "IPC",
-                "Primitives", "ByteCodec",
-            ],
-            path: "Tests/Fuzz", exclude: ["run", "Corpus"], sources: ["Fuzz.swift"], swiftSettings: strict))
+            dependencies: ["FuzzTargets"],
+            path: "Tests/Fuzz", exclude: ["run", "Corpus", "Targets", "Replay"], sources: ["Fuzz.swift"], swiftSettings: strict))
 }
 
 if let only = Context.environment["CCBT_ONLY"] {
