@@ -116,7 +116,8 @@ extension SimWorld {
         shard.swarm.checkInvariants()
         var waiting: [PeerHandle: Int] = [:]
         for w in shard.waiting { waiting[w.peer, default: 0] += 1 }
-        if waiting.values.contains(where: { $0 > max(shard.configuration.maxQueuedRequestsPerPeer, shard.configuration.maxUnrejectableRequests) }) { broken("node \(n): a peer has too many requests waiting") }
+        let mostRequests = max(shard.configuration.maxQueuedRequestsPerPeer, shard.configuration.maxUnrejectableRequests)
+        if waiting.values.contains(where: { $0 > mostRequests }) { broken("node \(n): a peer has too many requests waiting") }
         if shard.handed.count + shard.reads.count > shard.buffers.slotCount { broken("node \(n): more hand-overs than slots") }
     }
 
