@@ -8,6 +8,8 @@
 #   make test       unit tests on io_uring and on epoll, 200 simulation seeds, slices of interop and chaos
 #   make sim        the deterministic simulator: SEED=n for one seed, SEEDS=n for the first n (200)
 #   make dht-sim    DHT nodes that come and go: how lookups and traffic grow from 100 to 10,000 (SIZES='100 500')
+#   make fuzz-api   schemathesis against /api/v1 of a running daemon (ARGS='--examples 1000 --only torrents')
+#   make interop-clients  tewi, stig, aiobtclientapi, qbit-manage, FlexGet and an exporter against the HTTP APIs
 #   make fuzz       every parser's fuzz target for TIME seconds each (600); TARGET=name for one
 #   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
 #   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
@@ -24,15 +26,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup build release run demo test unit sim dht-sim fuzz chaos interop bench bench-api protocol lint format dist clean slices
+.PHONY: setup build release run demo test unit sim dht-sim fuzz fuzz-api chaos interop interop-clients setup-clients bench bench-api protocol lint format dist clean slices
 
 # Cross-module optimisation makes small functions of the lower layers inline into the workers.
 RELEASE := -c release -Xswiftc -cross-module-optimization
 PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libminiupnpc-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
-COUNTERPARTS := transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
+COUNTERPARTS := tmux transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
 LIBTORRENT := 2.1.1
 API_CLIENTS := qbittorrent-api transmission-rpc playwright aiosmtpd
+# Programs that speak to the HTTP APIs, each in an environment of its own: what they need differs. NAME=PACKAGES
+CLIENT_VENVS := tewi=tewi-torrent==3.0.0 stig=stig==0.15.0a0 aiobtclientapi=aiobtclientapi==2.0.1 qbit-manage=qbit-manage==4.14.0 \
+    flexget=flexget==3.22.8 exporter=prometheus-qbittorrent-exporter==1.7.0 schemathesis=schemathesis==4.32.5
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
 TIME ?= 600
@@ -56,6 +61,12 @@ setup:
 	    echo "setup: installing the APIs' clients and the browser's driver into .venv"; \
 	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }
 
+setup-clients: setup
+	@for c in $(CLIENT_VENVS); do name=$${c%%=*}; want=$${c#*=}; at=.venv-clients/$$name; \
+	    [ "$$(cat $$at/installed 2>/dev/null)" = "$$want" ] && continue; \
+	    echo "setup: installing $$want"; rm -rf $$at; python3 -m venv $$at; \
+	    $$at/bin/pip install -q --disable-pip-version-check $$want; echo "$$want" > $$at/installed; done
+
 build:
 	swift build
 
@@ -70,6 +81,7 @@ demo: release
 
 # One debug build serves both back-ends. The simulation's seeds run among the unit tests.
 test: setup
+	-@$(MAKE) -s --no-print-directory setup-clients
 	Tests/run-all
 
 # The unit tests alone: make unit TARGETS='SwarmTests PiecesTests' for some of them.
@@ -87,10 +99,16 @@ dht-sim:
 fuzz:
 	Tests/Fuzz/run "$(TIME)" $(TARGET)
 
+fuzz-api: release setup-clients
+	$(PYTHON) Tests/Interop/api_fuzz.py $(ARGS)
+
+interop-clients: release setup-clients
+	$(PYTHON) Tests/Interop/api_clients.py $(ARGS)
+
 chaos: release
 	$(PYTHON) Tests/Chaos/chaos.py $(ARGS)
 
-interop: release
+interop: release interop-clients
 	$(PYTHON) Tests/Interop/interop.py $(ARGS)
 	$(PYTHON) Tests/Interop/swarm_features.py
 	$(PYTHON) Tests/Interop/session.py

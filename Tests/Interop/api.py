@@ -844,6 +844,7 @@ class Api:
         same(guest.get('app/version', headers=bearer).status, 200, 'a key at the compatible API')
         same(guest.post('torrents/stop', {'hashes': 'all'}, headers=bearer).status, 403)
         until(lambda: 'ccbt_torrents{state="paused"} 2' in guest.request('GET', '/metrics', headers=bearer).text, 10, what='two paused torrents in the metrics')
+        until(lambda: 'ccbt_worker_ready{worker="peer:0"} 1' in guest.request('GET', '/metrics', headers=bearer).text, 20, what='the table of workers')
         text = guest.request('GET', '/metrics', headers=bearer).text
         assert 'ccbt_worker_ready{worker="peer:0"} 1' in text, text[:600]
         (self.folder / 'metrics').write_text(text)

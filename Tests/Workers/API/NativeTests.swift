@@ -24,6 +24,33 @@ import Testing
     }
 }
 
+@Suite struct ShapeTests {
+    struct Case: Sendable {
+        let shape: Shape
+        let good: String
+        let bad: String
+    }
+
+    /// Values of a body, in JSON.
+    @Test(arguments: [
+        Case(shape: .text, good: #"["", "a"]"#, bad: #"[1, true, null, []]"#), Case(shape: .flag, good: "[true, false]", bad: #"[0, 1, "true", null]"#),
+        Case(shape: .integer, good: "[0, -5, 1.0, 9007199254740991]", bad: #"[1.5, true, "1", 9007199254740992, 1e300]"#), Case(shape: .from(1), good: "[1, 2]", bad: "[0, -1]"),
+        Case(shape: .length(2...3), good: #"["ab", "äöü"]"#, bad: #"["a", "abcd", 12]"#), Case(shape: .choice(["a", "b"]), good: #"["a"]"#, bad: #"["A", "", null]"#),
+        Case(shape: .list(.integer), good: "[[], [1, 2]]", bad: #"[["1"], 1]"#), Case(shape: .some(.text), good: #"[["a"]]"#, bad: "[[], [1]]"),
+        Case(shape: .path, good: #"["/", "/a b"]"#, bad: #"["", "a", 1]"#), Case(shape: .name, good: #"["a", "Z 9_.-"]"#, bad: #"["", "-a", "a/b", "ä", 1]"#),
+        Case(shape: .scalar, good: #"["", 1, true, null]"#, bad: "[[], {}]"),
+    ])
+    func bodies(_ c: Case) throws {
+        for value in try #require(JSONSerialization.jsonObject(with: Data(c.good.utf8)) as? [Any]) { #expect(c.shape.admits(value), "\(c.shape): \(value)") }
+        for value in try #require(JSONSerialization.jsonObject(with: Data(c.bad.utf8)) as? [Any]) { #expect(!c.shape.admits(value), "\(c.shape): \(value)") }
+    }
+
+    @Test func queries() {
+        #expect(Shape.flag.admits(text: "true") && !Shape.flag.admits(text: "1") && !Shape.flag.admits(text: ""))
+        #expect(Shape.from(0).admits(text: "0") && !Shape.from(0).admits(text: "-1") && !Shape.from(0).admits(text: "9223372036854775807") && !Shape.integer.admits(text: "x"))
+    }
+}
+
 @Suite struct EventFeedTests {
     private func text(_ bytes: [UInt8]?) -> String { bytes.map { String(decoding: $0, as: UTF8.self) } ?? "" }
 

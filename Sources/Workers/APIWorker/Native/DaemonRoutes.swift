@@ -38,7 +38,9 @@ extension NativeAPI {
             .json(api.mirror.read { s in JSONBytes.object { json in json.array("workers") { json in for w in s.workers { append(w, to: &json) } } } })
         },
         Route(method: .post, path: "/workers/{name}/restart", summary: "Restarts a worker, as peer:0", scope: .admin) { api, _, v in
-            _ = try await api.gateway.call(ControlMethods.RestartWorker.self, WorkerParameters(worker: v["name"] ?? ""))
+            do throws(ControlError) {
+                _ = try await api.gateway.call(ControlMethods.RestartWorker.self, WorkerParameters(worker: v["name"] ?? ""))
+            } catch { throw error.code == .invalidParameters ? Refusal(.notFound, error.message) : QBittorrentAPI.refusal(error) }
             return Reply(.accepted, type: "application/json", Array("{}".utf8))
         },
         Route(method: .get, path: "/trackers", summary: "Tracker hosts: torrents, and how many of their announces work", scope: .read) { api, _, _ in
@@ -49,21 +51,21 @@ extension NativeAPI {
         },
         Route(
             method: .put, path: "/settings/{key}", summary: "Sets an option that may change while running", scope: .admin,
-            body: [("value", "string", "as in the environment; absent: back to what the configuration says")]
+            body: [("value", .scalar, "as in the environment; null or absent: back to what the configuration says")]
         ) { api, exchange, v in
+            guard let key = v["key"], api.mirror.read({ $0.options[key] }) != nil else { throw Refusal(.notFound, "no such option") }
             let value = try object(exchange)["value"]
             let text = value as? String ?? (value as? NSNumber).map { word($0) }
-            _ = try await api.gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: v["key"] ?? "", value: text))
+            _ = try await api.gateway.call(ControlMethods.SetSetting.self, SetSettingParameters(key: key, value: text))
             return Reply(.noContent, type: "application/json", [])
         },
         Route(
             method: .patch, path: "/settings", summary: "Sets several options, all of them or none; workers that read them at their start are restarted", scope: .admin,
-            body: [("section.key", "string", "for each option its value, or null: back to what the configuration says")]
+            body: [("*", .scalar, "for each option, as queue.max_active_seeding, its value, or null: back to what the configuration says")]
         ) { api, exchange, _ in
             var changes: [SetSettingParameters] = []
             for (key, value) in try object(exchange).sorted(by: { $0.key < $1.key }) {
                 let text = value as? String ?? (value as? NSNumber).map { word($0) }
-                guard text != nil || value is NSNull else { throw Refusal(.badRequest, "\(key): a text, a number, a truth value or null") }
                 changes.append(SetSettingParameters(key: key, value: text))
             }
             _ = try await api.gateway.call(ControlMethods.ChangeSettings.self, ChangeSettingsParameters(changes: changes))
@@ -74,7 +76,7 @@ extension NativeAPI {
         },
         Route(
             method: .get, path: "/events", summary: "What changes, as server-sent events; resume with Last-Event-ID", scope: .read,
-            query: [("types", "torrents, workers, stats with commas between; absent: all")]
+            query: [("types", .text, "torrents, workers, stats with commas between; absent: all")]
         ) { api, exchange, _ in try api.events(exchange) },
         Route(method: .get, path: "/keys", summary: "API keys, without their secrets", scope: .admin) { api, _, _ in
             .json { json in
@@ -91,7 +93,7 @@ extension NativeAPI {
         },
         Route(
             method: .post, path: "/keys", summary: "Makes an API key; it is told once", scope: .admin,
-            body: [("name", "string", "for people, and for its removal"), ("scopes", "array", "of read, write, admin")]
+            body: [("name", .name, "for people, and for its removal"), ("scopes", .some(.choice(["read", "write", "admin"])), "what it may do")], required: ["name", "scopes"]
         ) { api, exchange, _ in
             let object = try object(exchange)
             let scopes = (object["scopes"] as? [String] ?? []).map { APIKey.Scope(rawValue: $0) }
@@ -105,7 +107,8 @@ extension NativeAPI {
             try api.gatekeeper.keys.remove(name: v["name"] ?? "")
             return Reply(.noContent, type: "application/json", [])
         },
-        Route(method: .put, path: "/password", summary: "Sets the password", scope: .admin, body: [("password", "string", "at least 6 bytes")]) { api, exchange, _ in
+        Route(method: .put, path: "/password", summary: "Sets the password", scope: .admin, body: [("password", .length(6...1000), "at least 6 characters")], required: ["password"]) {
+            api, exchange, _ in
             try api.gatekeeper.setPassword(object(exchange)["password"] as? String ?? "")
             return Reply(.noContent, type: "application/json", [])
         },

@@ -17,10 +17,12 @@ package struct NativeAPI: Sendable {
         package let path: String
         package let summary: String
         package let scope: APIKey.Scope
-        /// Query parameters: name and what it means.
-        package var query: [(name: String, doc: String)] = []
-        /// Members of the JSON body: name, JSON type and what it means.
-        package var body: [(name: String, type: String, doc: String)] = []
+        /// Query parameters: name, what it may be and what it means.
+        package var query: [(name: String, type: Shape, doc: String)] = []
+        /// Members of the JSON body; one of the name `*` stands for all names.
+        package var body: [(name: String, type: Shape, doc: String)] = []
+        /// Members that must be there.
+        package var required: [String] = []
         let handler: Handler
     }
 
@@ -32,6 +34,7 @@ package struct NativeAPI: Sendable {
     let streams = EventStreams()
 
     package static let routes: [Route] = torrentRoutes + daemonRoutes
+    private static let plainPaths = Set(routes.map(\.path).filter { !$0.contains("{") })
 
     /// `path` is what stands behind `/api/v1`, with its slash.
     func respond(_ path: String, _ exchange: Exchange, principal: Gatekeeper.Principal?) async throws -> Reply {
@@ -40,10 +43,12 @@ package struct NativeAPI: Sendable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         var known: [String] = []
         for route in Self.routes {
-            guard let variables = Self.match(route.path, parts) else { continue }
+            // A word that stands in a path is meant before a variable in its place.
+            guard let variables = Self.match(route.path, parts), variables.isEmpty || !Self.plainPaths.contains(path) else { continue }
             known.append(route.method.rawValue)
             guard route.method == exchange.method else { continue }
             if case .key(let key) = principal, !key.allows(route.scope) { throw Refusal(.forbidden, "the key has not the scope \(route.scope.rawValue)") }
+            try Self.check(exchange, against: route)
             return try await route.handler(self, exchange, variables)
         }
         guard !known.isEmpty else { throw Refusal(.notFound, "no such path") }
@@ -72,6 +77,20 @@ package struct NativeAPI: Sendable {
                     json.field("message", refusal.text)
                 }
             })
+    }
+
+    /// What the document says of the parameters holds.
+    private static func check(_ exchange: Exchange, against route: Route) throws(Refusal) {
+        for (name, type, doc) in route.query {
+            guard let text = exchange.query[name], !type.admits(text: text) else { continue }
+            throw Refusal(.badRequest, "\(name): \(doc)")
+        }
+        guard !route.body.isEmpty else { return }
+        let body = try object(exchange)
+        for name in route.required where body[name] == nil { throw Refusal(.badRequest, "\(name) is missing") }
+        for (name, type, doc) in route.body {
+            for (key, value) in body where (key == name || name == "*") && !type.admits(value) { throw Refusal(.badRequest, "\(Text.printable(key, limit: 100)): \(doc)") }
+        }
     }
 
     // MARK: what handlers share

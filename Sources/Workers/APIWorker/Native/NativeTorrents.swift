@@ -12,10 +12,10 @@ extension NativeAPI {
         Route(
             method: .get, path: "/torrents", summary: "Torrents, filtered, sorted and cut on the server", scope: .read,
             query: [
-                ("filter", "all, downloading, seeding, completed, stopped, running, active, inactive, stalled, checking, moving, errored"), ("category", "only this one; empty: none"),
-                ("tag", "only with this one; empty: without any"), ("tracker", "only with a tracker of this host"), ("search", "words that must all stand in the name"),
-                ("sort", "a field of qBittorrent's torrents/info, as added_on"), ("reverse", "true: the other way round"), ("offset", "torrents to pass over"),
-                ("limit", "torrents to list, at most \(pageLimit)"),
+                ("filter", .choice(TorrentQuery.filters.sorted()), "by state"), ("category", .text, "only this one; empty: none"), ("tag", .text, "only with this one; empty: without any"),
+                ("tracker", .text, "only with a tracker of this host"), ("search", .text, "words that must all stand in the name"),
+                ("sort", .choice(TorrentFields.Field.allCases.map(\.name)), "a field of qBittorrent's torrents/info"), ("reverse", .flag, "true: the other way round"),
+                ("offset", .from(0), "torrents to pass over"), ("limit", .from(1), "torrents to list, at most \(pageLimit)"),
             ]
         ) { api, exchange, _ in
             var query = try TorrentQuery(exchange.query)
@@ -37,7 +37,7 @@ extension NativeAPI {
         Route(
             method: .post, path: "/torrents", summary: "Adds a torrent", scope: .write,
             body: [
-                ("torrent", "string", "a .torrent file in base64"), ("magnet", "string", "a magnet link or a hash, instead"), ("save", "string", "absolute path of the folder"),
+                ("torrent", "string", "a .torrent file in base64"), ("magnet", "string", "a magnet link or a hash, instead"), ("save", .path, "absolute path of the folder"),
                 ("paused", "boolean", "do not start it"), ("sequential", "boolean", "pieces in order"), ("skipCheck", "boolean", "believe that every piece is there"),
             ]
         ) { api, exchange, _ in
@@ -65,9 +65,10 @@ extension NativeAPI {
         Route(
             method: .post, path: "/torrents/bulk", summary: "The same for many torrents; each has its own outcome", scope: .write,
             body: [
-                ("hashes", "array", "hashes, or the one word all"), ("action", "string", "pause, resume, recheck, announce, remove, move"), ("withData", "boolean", "for remove: the files too"),
-                ("save", "string", "for move: absolute path of the folder"),
-            ]
+                ("hashes", .list(.text), "hashes, or the one word all"), ("action", .choice(["pause", "resume", "recheck", "announce", "remove", "move"]), "what is done"),
+                ("withData", "boolean", "for remove: the files too"),
+                ("save", .path, "for move: absolute path of the folder"),
+            ], required: ["hashes", "action"]
         ) { api, exchange, _ in try await api.bulk(object(exchange)) },
         Route(method: .get, path: "/torrents/{hash}", summary: "One torrent with what its file says", scope: .read) { api, _, v in
             let entry = try api.entry(v), details = try? await api.gateway.call(ControlMethods.Show.self, ShowParameters(hash: entry.hash))
@@ -80,7 +81,7 @@ extension NativeAPI {
                 json.field("webSeeds", .texts(details?.webSeeds ?? []))
             }
         },
-        Route(method: .delete, path: "/torrents/{hash}", summary: "Removes it", scope: .write, query: [("withData", "true: its files too")]) { api, exchange, v in
+        Route(method: .delete, path: "/torrents/{hash}", summary: "Removes it", scope: .write, query: [("withData", .flag, "true: its files too")]) { api, exchange, v in
             let entry = try api.entry(v)
             _ = try await api.gateway.call(ControlMethods.Remove.self, RemoveParameters(hash: entry.hash, withData: exchange.query.flag("withData") ?? false))
             return Reply(.noContent, type: "application/json", [])
@@ -109,7 +110,7 @@ extension NativeAPI {
             return Reply(.noContent, type: "application/json", [])
         },
         Route(
-            method: .post, path: "/torrents/{hash}/peers", summary: "Names peers to try", scope: .write, body: [("peers", "array", "1.2.3.4:6881 or [::1]:6881")]
+            method: .post, path: "/torrents/{hash}/peers", summary: "Names peers to try", scope: .write, body: [("peers", .list(.text), "1.2.3.4:6881 or [::1]:6881")], required: ["peers"]
         ) { api, exchange, v in
             let entry = try api.entry(v)
             _ = try await api.gateway.call(ControlMethods.AddPeers.self, AddPeersParameters(hash: entry.hash, peers: object(exchange)["peers"] as? [String] ?? []))
@@ -117,7 +118,7 @@ extension NativeAPI {
         },
         Route(
             method: .post, path: "/torrents/{hash}/move", summary: "Moves its data; answered when they have moved", scope: .write,
-            body: [("save", "string", "absolute path of the folder")]
+            body: [("save", .path, "absolute path of the folder")], required: ["save"]
         ) { api, exchange, v in
             let entry = try api.entry(v)
             let save = try object(exchange)["save"] as? String ?? ""
@@ -137,8 +138,7 @@ extension NativeAPI {
     }
 
     private func bulk(_ object: [String: Any]) async throws -> Reply {
-        let all = object["hashes"] as? String == "all" || (object["hashes"] as? [String]) == ["all"]
-        guard all || object["hashes"] is [String] else { throw Refusal(.badRequest, "hashes are missing") }
+        let all = (object["hashes"] as? [String]) == ["all"]
         let given = object["hashes"] as? [String] ?? []
         let hashes = mirror.read { state in all ? state.entries.compactMap { $0?.hash } : given.map { state.entry($0)?.hash ?? $0 } }
         let withData = object["withData"] as? Bool, save = object["save"] as? String, gateway = self.gateway

@@ -16,6 +16,22 @@ package enum OpenAPI {
                 json.close()
             }
             json.object("components") { json in
+                json.object("schemas") { json in
+                    json.object("Problem") { json in
+                        json.field("type", "object")
+                        json.field("required", .texts(["error"]))
+                        json.object("properties") { json in
+                            json.object("error") { json in
+                                json.field("type", "object")
+                                json.field("required", .texts(["code", "message"]))
+                                json.object("properties") { json in
+                                    json.object("code") { $0.field("type", "integer") }
+                                    json.object("message") { $0.field("type", "string") }
+                                }
+                            }
+                        }
+                    }
+                }
                 json.object("securitySchemes") { json in
                     scheme("key", ["type": "http", "scheme": "bearer"], &json)
                     scheme("basic", ["type": "http", "scheme": "basic"], &json)
@@ -51,24 +67,21 @@ package enum OpenAPI {
         json.field("operationId", "\(route.method.rawValue.lowercased())\(route.path.map { $0.isLetter ? String($0) : "_" }.joined())")
         let variables = route.path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
         json.array("parameters") { json in
-            for name in variables { parameter(name, "path", true, "", &json) }
-            for (name, doc) in route.query { parameter(name, "query", false, doc, &json) }
+            for name in variables { parameter(name, "path", true, name == "hash" ? "of 40 hexadecimal digits, or the 64 of a v2 hash" : "", .text, &json) }
+            for (name, type, doc) in route.query { parameter(name, "query", false, doc, type, &json) }
         }
         if !route.body.isEmpty {
             json.object("requestBody") { json in
+                json.field("required", !route.required.isEmpty)
                 json.object("content") { json in
                     json.object("application/json") { json in
                         json.object("schema") { json in
                             json.field("type", "object")
+                            if let every = route.body.first(where: { $0.name == "*" }) { json.object("additionalProperties") { described(every.type, every.doc, &$0) } }
                             json.object("properties") { json in
-                                for (name, type, doc) in route.body {
-                                    json.object(name) { json in
-                                        json.field("type", type)
-                                        json.field("description", doc)
-                                        if type == "array" { json.object("items") { $0.field("type", "string") } }
-                                    }
-                                }
+                                for (name, type, doc) in route.body where name != "*" { json.object(name) { described(type, doc, &$0) } }
                             }
+                            if !route.required.isEmpty { json.field("required", .texts(route.required)) }
                         }
                     }
                 }
@@ -78,20 +91,29 @@ package enum OpenAPI {
             json.object("2XX") { $0.field("description", "done") }
             for (code, doc) in [
                 ("400", "a parameter is wrong"), ("401", "not logged in"), ("403", "the key has not the scope"), ("404", "no such thing"), ("409", "the state forbids it"),
+                ("413", "the body is too large"),
                 ("503", "a worker is away; try again"),
             ] {
-                json.object(code) { $0.field("description", doc) }
+                json.object(code) { json in
+                    json.field("description", doc)
+                    json.object("content") { $0.object("application/json") { $0.object("schema") { $0.field("$ref", "#/components/schemas/Problem") } } }
+                }
             }
         }
     }
 
-    private static func parameter(_ name: String, _ place: String, _ isRequired: Bool, _ doc: String, _ json: inout JSONBytes) {
+    private static func described(_ type: Shape, _ doc: String, _ json: inout JSONBytes) {
+        type.append(to: &json)
+        json.field("description", doc)
+    }
+
+    private static func parameter(_ name: String, _ place: String, _ isRequired: Bool, _ doc: String, _ type: Shape, _ json: inout JSONBytes) {
         json.open()
         json.field("name", name)
         json.field("in", place)
         json.field("required", isRequired)
         if !doc.isEmpty { json.field("description", doc) }
-        json.object("schema") { $0.field("type", "string") }
+        json.object("schema") { type.append(to: &$0) }
         json.close()
     }
 }

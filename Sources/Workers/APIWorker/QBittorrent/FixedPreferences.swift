@@ -32,7 +32,7 @@ extension Preferences {
         ("ssl_listen_port", .integer(0)), ("ssrf_mitigation", .flag(true)), ("status_bar_external_ip", .flag(false)), ("stop_tracker_timeout", .integer(5)),
         ("torrent_changed_tmm_enabled", .flag(true)), ("torrent_content_remove_option", .text("Delete")), ("torrent_file_size_limit", .integer(33_554_432)),
         ("upload_choking_algorithm", .integer(1)), ("upload_slots_behavior", .integer(0)), ("upnp_lease_duration", .integer(0)),
-        ("use_category_paths_in_manual_mode", .flag(false)), ("use_subcategories", .flag(true)), ("use_unwanted_folder", .flag(false)), ("utp_tcp_mixed_mode", .integer(0)),
+        ("use_category_paths_in_manual_mode", .flag(true)), ("use_subcategories", .flag(true)), ("use_unwanted_folder", .flag(false)), ("utp_tcp_mixed_mode", .integer(0)),
         ("validate_https_tracker_certificate", .flag(true)), ("web_ui_clickjacking_protection_enabled", .flag(true)), ("web_ui_custom_http_headers", .text("")),
         ("web_ui_secure_cookie_enabled", .flag(true)), ("web_ui_upnp", .flag(false)), ("web_ui_use_custom_http_headers_enabled", .flag(false)),
     ]
