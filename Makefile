@@ -35,9 +35,6 @@ SYSTEM := liburing-dev libminiupnpc-dev libssl-dev libsqlite3-dev libcurl4-opens
 COUNTERPARTS := tmux transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
 LIBTORRENT := 2.1.1
 API_CLIENTS := qbittorrent-api transmission-rpc playwright aiosmtpd
-# Programs that speak to the HTTP APIs, each in an environment of its own: what they need differs. NAME=PACKAGES
-CLIENT_VENVS := tewi=tewi-torrent==3.0.0 stig=stig==0.15.0a0 aiobtclientapi=aiobtclientapi==2.0.1 qbit-manage=qbit-manage==4.14.0 \
-    flexget=flexget==3.22.8 exporter=prometheus-qbittorrent-exporter==1.7.0 schemathesis=schemathesis==4.32.5
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
 TIME ?= 600
@@ -61,11 +58,12 @@ setup:
 	    echo "setup: installing the APIs' clients and the browser's driver into .venv"; \
 	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }
 
+# Programs that speak to the HTTP APIs, each in an environment of its own, with every package in the version that was tried.
 setup-clients: setup
-	@for c in $(CLIENT_VENVS); do name=$${c%%=*}; want=$${c#*=}; at=.venv-clients/$$name; \
-	    [ "$$(cat $$at/installed 2>/dev/null)" = "$$want" ] && continue; \
-	    echo "setup: installing $$want"; rm -rf $$at; python3 -m venv $$at; \
-	    $$at/bin/pip install -q --disable-pip-version-check $$want; echo "$$want" > $$at/installed; done
+	@failed=0; for f in Tests/Interop/venvs/*.txt; do at=.venv-clients/$$(basename $$f .txt); \
+	    cmp -s $$f $$at/installed && continue; \
+	    echo "setup: installing $$(basename $$f .txt) into $$at"; rm -rf $$at; python3 -m venv $$at; \
+	    if $$at/bin/pip install -q --disable-pip-version-check --no-deps -r $$f; then cp $$f $$at/installed; else failed=1; fi; done; exit $$failed
 
 build:
 	swift build
