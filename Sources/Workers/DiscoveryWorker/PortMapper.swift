@@ -1,3 +1,4 @@
+import CLinux
 import CUPnP
 import Discovery
 import Glibc
