@@ -664,6 +664,54 @@ class Api:
         until(lambda: q.transfer_speed_limits_mode() == '1', 5, what='the alternative limits')
         q.transfer_set_speed_limits_mode(False)
 
+    def files(self):
+        """Which files are wanted, through each of the three APIs: each sees what the others said."""
+        import qbittorrentapi, transmission_rpc
+        q, h = self.library(), self.logged()
+        t = transmission_rpc.Client(host=self.ip, port=self.web, username=USER, password=PASSWORD)
+        q.torrents_add(torrent_files=str(self.file(self.many)), is_stopped=True, is_first_last_piece_priority=True)
+        hash = self.many.hash
+        until(lambda: q.torrents_info()[0].state == 'stoppedDL', 20, what='the first look')
+        same(q.torrents_info()[0].f_l_piece_prio, True, 'first and last pieces')
+        files = q.torrents_files(hash)
+        same({f.priority for f in files}, {1})
+        q.torrents_file_priority(torrent_hash=hash, file_ids=[0, 2, 3], priority=0)
+        q.torrents_file_priority(torrent_hash=hash, file_ids=[4], priority=7)
+        numbers = lambda: [f.priority for f in q.torrents_files(hash)]
+        same(numbers()[:6], [0, 1, 0, 0, 7, 1])
+        wanted = self.many.size - sum(files[n].size for n in (0, 2, 3))
+        until(lambda: q.torrents_info()[0].size == wanted, 20, what='the size of what is wanted')
+        same((q.torrents_info()[0].total_size, q.torrents_info()[0].amount_left), (self.many.size, wanted))
+        x = t.get_torrent(hash)
+        same((x.size_when_done, x.left_until_done, x.total_size), (wanted, wanted, self.many.size))
+        same([(f.selected, f.priority) for f in x.get_files()][:5], [(False, 0), (True, 0), (False, 0), (False, 0), (True, 1)])
+        t.change_torrent(hash, files_wanted=[2], files_unwanted=[1], priority_low=[5], priority_high=[6])
+        same(numbers()[:7], [0, 0, 1, 0, 7, 1, 6])
+        same([f.priority for f in t.get_torrent(hash).get_files()][5:7], [-1, 1])
+        own = lambda method, path, body=None: h.request(method, '/api/v1' + path, json.dumps(body) if body is not None else None)
+        same(own('PATCH', f'/torrents/{hash}/files', {'files': ['0-3'], 'priority': 'normal'}).status, 204)
+        same([f['priority'] for f in own('GET', f'/torrents/{hash}/files').json()['files']][:7], ['normal'] * 4 + ['maximum', 'low', 'high'])
+        for bad in ({'files': ['99'], 'priority': 'skip'}, {'files': ['0'], 'priority': 'much'}, {'files': [], 'priority': 'skip'}, {'files': ['2-1'], 'priority': 'skip'}):
+            same(own('PATCH', f'/torrents/{hash}/files', bad).status, 400, bad)
+        for ids, priority, status in (('x', '1', 400), ('1', '3', 400), ('99', '1', 409), ('', '1', 400)):
+            same(h.post('torrents/filePrio', {'hash': hash, 'id': ids, 'priority': priority}).status, status, (ids, priority))
+        q.torrents_toggle_first_last_piece_priority(torrent_hashes=hash)
+        q.torrents_set_super_seeding(enable=True, torrent_hashes=hash)
+        q.torrents_set_share_limits(ratio_limit=1, torrent_hashes=hash, share_limit_action='EnableSuperSeeding')
+        until(lambda: (q.torrents_info()[0].f_l_piece_prio, q.torrents_info()[0].super_seeding) == (False, True), 10, what='both')
+        same(own('PATCH', f'/torrents/{hash}', {'superSeeding': False, 'sequential': True}).status, 204)
+        until(lambda: (q.torrents_info()[0].seq_dl, q.torrents_info()[0].super_seeding) == (True, False), 10, what='both')
+        # Chosen when they are added.
+        q.torrents_delete(delete_files=True, torrent_hashes=hash)
+        until(lambda: q.torrents_info() == [], 20, what='the removal')
+        x = t.add_torrent(self.file(self.many).read_bytes(), paused=True, files_unwanted=[0, 2], priority_high=[1])
+        same(numbers()[:4], [0, 6, 0, 1])
+        q.torrents_delete(delete_files=True, torrent_hashes=hash)
+        until(lambda: q.torrents_info() == [], 20, what='the removal')
+        body = {'torrent': base64.b64encode(self.file(self.many).read_bytes()).decode(), 'paused': True, 'only': ['1-2'], 'priorities': ['2=high']}
+        same(own('POST', '/torrents', body).status, 201)
+        same(numbers()[:4], [0, 1, 6, 0])
+
     # -- Transmission ------------------------------------------------------------------------------------------------
 
     def transmission_library(self):
@@ -965,6 +1013,7 @@ class Api:
         yield 'cross-seed: inject and recheck', self.cross_seed
         yield 'autobrr: push and reannounce', self.autobrr
         yield 'qbittorrent-api: limits', self.limits
+        yield 'files and priorities through three APIs', self.files
         yield 'transmission-rpc: the whole client', self.transmission_library
         if shutil.which('transmission-remote'): yield 'transmission-remote: add, list, details, remove', self.transmission_remote
         yield 'transmission-rpc: names, order, groups, settings', self.transmission_rest

@@ -4,7 +4,7 @@
 
 Every case starts its own daemons in a network of its own and prints one line.
 """
-import argparse, os, socket, struct, sys, threading, time, traceback
+import argparse, filecmp, os, signal, socket, struct, subprocess, sys, threading, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
@@ -22,6 +22,10 @@ class Bench:
         closed = Torrent(self.source / 'single.bin', piece=128 << 10)
         closed.info['private'] = 1  # BEP 27
         self.private = closed.write(self.folder / 'private.torrent')
+        # Four files of which no two end with a piece.
+        for i, size in enumerate((1_500_000, 2_000_001, 3_000_000, 77)): single_file(self.source / 'several' / f'{i}.bin', size, seed=10 + i)
+        self.several = Torrent(self.source / 'several', piece=128 << 10)
+        self.several_file = self.several.write(self.folder / 'several.torrent')
         self.passed = self.failed = self.n = 0
 
     def place(self, name):
@@ -197,7 +201,179 @@ def address_by_vote(b, start):
     until(lambda: us.btbt('daemon', 'status')['externalAddresses'] == [us.ip], 20, what='the address')
 
 
+def same(b, folder, *files):
+    """Exactly these of the several files stand there, and are right."""
+    stands = sorted(p.name for p in (folder / 'several').iterdir())
+    if stands != [f'{i}.bin' for i in files]: raise AssertionError(f'{stands} stand there')
+    for i in files:
+        if not filecmp.cmp(b.source / 'several' / f'{i}.bin', folder / 'several' / f'{i}.bin', shallow=False): raise AssertionError(f'{i}.bin differs')
+
+
+def several_from_libtorrent(b, start):
+    it = b.lt(start, 2)
+    it.add(b.several_file, b.source)
+    until(lambda: it.stat()['complete'], 30, what='libtorrent to check')
+    return it
+
+
+def files_chosen(b, start):
+    """One file of four; the rest later, after a restart."""
+    us, it, down = b.ccbt(start, 1), several_from_libtorrent(b, start), b.place('down')
+    us.add(b.several_file, down, False, '--only', '1')
+    us.dial(it.ip, it.port)
+    until(lambda: us.stat()['complete'], 30, what='the file')
+    t = us.torrent()
+    if t['progress'] != 1 or t['wanted'] != 2_000_001 or t['wantedDone'] != 2_000_001: raise AssertionError(f'shown as {t}')
+    if t['downloaded'] > 2_000_001 + 3 * (128 << 10): raise AssertionError(f'{t["downloaded"]} bytes fetched')
+    same(b, down, 1)
+    parts = [p for p in down.iterdir() if p.name.endswith('.parts')]
+    if len(parts) != 1 or parts[0].stat().st_blocks * 512 > 512 << 10: raise AssertionError(f'the part-file: {parts}')
+    if [f['priority'] for f in us.btbt('files', us.hash)] != ['skip', 'normal', 'skip', 'skip']: raise AssertionError('priorities are not shown')
+    us.stop()
+    us.start(keep=True)
+    until(lambda: us.stat()['complete'], 20, what='the file to be known again')
+    us.btbt('files', 'priority', us.hash, '0', '2-3', 'normal')
+    us.dial(it.ip, it.port)
+    until(lambda: us.torrent()['wanted'] == b.several.size and us.stat()['complete'], 40, what='the rest')
+    if us.torrent()['downloaded'] > b.several.size + (64 << 10): raise AssertionError(f'fetched again: {us.torrent()["downloaded"]} bytes of {b.several.size}')
+    same(b, down, 0, 1, 2, 3)
+
+
+def files_with_everything(b, start):
+    """Incomplete folder, suffix, rename, kill -9, move, recheck: the chosen file ends up right under its new name, the others nowhere."""
+    away, down, other = b.place('away'), b.place('down'), b.place('other')
+    us, it = b.ccbt(start, 1, disk__incomplete_dir=str(away), disk__incomplete_suffix='.part'), several_from_libtorrent(b, start)
+    us.add(b.several_file, down, False, '--only', '2', '--paused')
+    until(lambda: us.torrent()['state'] == 'paused' and us.torrent()['savePath'] == str(away), 20, what='the way into the incomplete folder')
+    us.btbt('rename', 'file', us.hash, 'several/2.bin', 'several/film.bin')
+    us.btbt('limits', 'show', us.hash, '--down', '1M')
+    us.btbt('resume', us.hash)
+    us.dial(it.ip, it.port)
+    until(lambda: us.torrent()['piecesHave'] >= 6, 30, 0.05, 'the first pieces')
+    os.kill(us.workers()['disk:0']['pid'], signal.SIGKILL)
+    until(lambda: us.torrent()['piecesHave'] >= 8, 40, 0.05, 'more after the disk worker died')
+    os.killpg(us.proc.pid, signal.SIGKILL)
+    us.proc.wait()
+    names = lambda folder: sorted(str(p.relative_to(folder)) for p in folder.rglob('*') if p.is_file() and not p.name.endswith('.parts'))
+    if names(away) != ['several/film.bin.part'] or names(down): raise AssertionError(f'{names(away)}, {names(down)}')
+    us.start(keep=True)
+    us.btbt('limits', 'show', us.hash, '--down', '0')
+    us.dial(it.ip, it.port)
+    until(lambda: us.stat()['complete'] and names(down) == ['several/film.bin'], 40, what='the file in its place')
+    until(lambda: not [p for p in away.rglob('*') if p.is_file()], 20, what='the part-file to follow')
+    us.btbt('move', us.hash, other)
+    until(lambda: names(other) == ['several/film.bin'] and us.stat()['complete'], 30, what='the move')
+    us.btbt('recheck', us.hash)
+    until(lambda: us.torrent()['state'] == 'checking' or us.stat()['complete'], 20, 0.02, 'the recheck')
+    until(lambda: us.stat()['complete'], 30, what='the recheck to find it all')
+    if not filecmp.cmp(b.source / 'several' / '2.bin', other / 'several' / 'film.bin', shallow=False): raise AssertionError('the file differs')
+    us.btbt('files', 'priority', us.hash, '0-1', '3', 'normal')
+    us.dial(it.ip, it.port)
+    until(lambda: us.torrent()['wanted'] == b.several.size and us.stat()['complete'], 60, what='the rest')
+    for mine, theirs in (('0.bin', '0.bin'), ('1.bin', '1.bin'), ('2.bin', 'film.bin'), ('3.bin', '3.bin')):
+        if not filecmp.cmp(b.source / 'several' / mine, other / 'several' / theirs, shallow=False): raise AssertionError(f'{theirs} differs')
+    until(lambda: not list(other.glob('.*.parts')), 20, what='the part-file to go')
+    us.btbt('remove', us.hash, '--with-data')
+    until(lambda: not list(other.iterdir()), 20, what='everything to be deleted')
+
+
+def files_partial_seed(b, start):
+    """ccbt with one file seeds it to libtorrent, which wants that one; pieces of its ends come out of the part-file."""
+    us, it, down, their = b.ccbt(start, 1), several_from_libtorrent(b, start), b.place('down'), b.place('down')
+    us.add(b.several_file, down, False, '--priority', '0=skip', '--priority', '2-3=skip')
+    us.dial(it.ip, it.port)
+    until(lambda: us.stat()['complete'], 30, what='the file')
+    it.stop()
+    other = b.lt(start, 3)
+    other.call('add', torrent=str(b.several_file), folder=str(their), priorities=[0, 4, 0, 0])
+    other.dial(us.ip, us.port)
+    until(lambda: other.call('stat')['done'] == other.call('stat')['size'] > 0, 30, what='libtorrent to get the file')
+    until(lambda: (their / 'several' / '1.bin').exists() and filecmp.cmp(b.source / 'several' / '1.bin', their / 'several' / '1.bin', shallow=False), 10, 0.2, 'it to be right')
+
+
+def files_by_magnet(b, start):
+    """BEP 53: `so` in a magnet link."""
+    us, it, down = b.ccbt(start, 1), several_from_libtorrent(b, start), b.place('down')
+    us.add(f'magnet:?xt=urn:btih:{b.several.hash}&so=1,3&x.pe={it.ip}:{it.port}', down)
+    until(lambda: us.stat()['complete'], 40, what='the files')
+    same(b, down, 1, 3)
+
+
+def files_in_the_foreground(b, start):
+    """ccbt --files."""
+    it, down = several_from_libtorrent(b, start), b.place('down')
+    r = subprocess.run([str(sandbox.BIN / 'ccbt'), str(b.several_file), '-o', str(down), '--files', '0,3', '--no-pex', '--listen', f'{address(1)}:6801',
+                        '--peer', f'{it.ip}:{it.port}'], capture_output=True, text=True, timeout=60)
+    if r.returncode: raise AssertionError(r.stderr[-300:])
+    same(b, down, 0, 3)
+
+
+def playback(b, start):
+    """The pieces at the position come first."""
+    us, it, down = b.ccbt(start, 1), b.lt(start, 2, upload_rate_limit=1 << 20), b.place('down')
+    it.add(b.file, b.source)
+    until(lambda: it.stat()['complete'], 30, what='libtorrent to check')
+    us.add(b.file, down, False, '--paused')
+    us.btbt('resume', us.hash)
+    us.btbt('stream-position', us.hash, '0', str(6 << 20))
+    us.dial(it.ip, it.port)
+    until(lambda: us.torrent()['piecesHave'] >= 6, 30, 0.05, 'the first pieces')
+    with open(down / 'single.bin', 'rb') as f:
+        f.seek(6 << 20)
+        got = f.read(256 << 10)
+    with open(b.source / 'single.bin', 'rb') as f:
+        f.seek(6 << 20)
+        if got != f.read(256 << 10): raise AssertionError('what is played is not there')
+
+
+def super_seed_of_ours(b, start):
+    """BEP 16: ccbt super-seeds to two libtorrents, which exchange what each was shown; little more than one copy leaves the seed."""
+    us, places = b.ccbt(start, 1), []
+    us.add(b.file, b.source, True, '--paused')
+    until(lambda: us.torrent()['state'] == 'completed', 30, what='ccbt to check its data')
+    us.btbt('set', us.hash, '--super-seed', 'on')
+    us.btbt('resume', us.hash)
+    until(lambda: us.stat()['complete'] and us.torrent()['superSeeding'], 20, what='super-seeding')
+    theirs = [b.lt(start, n) for n in (2, 3)]
+    for it in theirs:
+        places.append(b.place('down'))
+        it.call('add', torrent=str(b.file), folder=str(places[-1]))
+    theirs[0].dial(theirs[1].ip, theirs[1].port)
+    for it in theirs: it.dial(us.ip, us.port)
+    until(lambda: all(any(p['ip'] == us.ip for p in it.peers()) for it in theirs), 20, 0.02, 'both to meet ccbt')
+    if any(p['seed'] for it in theirs for p in it.peers() if p['ip'] == us.ip and not it.stat()['complete']): raise AssertionError('it looks like a seed')
+    for it, down in zip(theirs, places):
+        until(lambda: it.stat()['complete'], 90, what='libtorrent to complete')
+        if b.torrent.difference(down): raise AssertionError(b.torrent.difference(down))
+    copies = us.stat()['up'] / b.torrent.size
+    if copies > 1.7: raise AssertionError(f'{copies:.2f} copies left the seed')
+
+
+def super_seed(b, start):
+    """libtorrent super-seeds to two ccbt, which fetch from each other what each was shown."""
+    seed, places = b.lt(start, 2), []
+    seed.call('add', torrent=str(b.file), folder=str(b.source), super_seeding=True)
+    until(lambda: seed.stat()['complete'], 30, what='libtorrent to check')
+    ours = [b.ccbt(start, n) for n in (1, 5)]
+    for us in ours:
+        places.append(b.place('down'))
+        us.add(b.file, places[-1])
+        us.dial(seed.ip, seed.port)
+    ours[0].dial(ours[1].ip, ours[1].port)
+    for us, down in zip(ours, places):
+        until(lambda: us.stat()['complete'], 60, what='ccbt to complete')
+        if b.torrent.difference(down): raise AssertionError(b.torrent.difference(down))
+
+
 CASES = [
+    ('files: one of four, the rest after a restart', files_chosen, False),
+    ('files: rename, kill -9, move, recheck, the rest', files_with_everything, False),
+    ('files: a partial seed serves libtorrent', files_partial_seed, False),
+    ('files: so= in a magnet link', files_by_magnet, False),
+    ('files: ccbt --files', files_in_the_foreground, True),
+    ('stream: the position comes first', playback, True),
+    ('super-seeding: ccbt to two libtorrents', super_seed_of_ours, False),
+    ('super-seeding: libtorrent to two ccbt', super_seed, True),
     ('exchange: ccbt tells libtorrent of libtorrent', exchange_told, False),
     ('exchange: libtorrent tells ccbt of libtorrent', exchange_heard, True),
     ('exchange: nothing in a private torrent', exchange_private, True),

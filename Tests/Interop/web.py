@@ -34,7 +34,9 @@ class Web:
         self.single = Torrent(single_file(self.folder / 'source' / 'single.bin', (24 << 20) + 77), piece=256 << 10)
         self.many = Torrent(many_files(self.folder / 'source' / 'many files', 24, 2 << 20), piece=32 << 10)
         self.seeder = Libtorrent(self.folder / 'seeder', address(2)).start()
-        for n, t in enumerate((self.single, self.many)):
+        for i, size in enumerate((900_001, 1_200_000, 300_003)): single_file(self.folder / 'source' / 'three' / f'{i}.bin', size, seed=30 + i)
+        self.three = Torrent(self.folder / 'source' / 'three', piece=64 << 10)
+        for n, t in enumerate((self.single, self.many, self.three)):
             self.seeder.add(t.write(self.folder / f'{t.name}.torrent'), self.folder / 'source')
             until(lambda: self.seeder.stat(n)['complete'], 60)
         self.context = browser.new_context(viewport={'width': 1280, 'height': 800}, locale='en-US')
@@ -105,6 +107,39 @@ class Web:
         self.dial(self.single)
         until(lambda: self.row(self.single).locator('.c-progress').inner_text() == '100.0 %', 60, what='the end of the download')
         until(lambda: not self.single.difference(self.down), 20, what='the file on disk')
+
+    def chooses_files(self):
+        """One of three files before the start; another in the details; the third is never made."""
+        self.open_add()
+        self.page.set_input_files('#add-files', self.file(self.three))
+        self.page.wait_for_selector('.tree label')
+        self.page.click('.tree button:has-text("No files")')
+        self.confirm()
+        self.page.wait_for_selector('.toast.error')
+        for n in (0, 1): self.page.locator('.tree input[type=checkbox]').nth(n).check()
+        self.page.locator('.tree select').nth(1).select_option('7')
+        self.page.locator('.tree input[type=checkbox]').nth(0).uncheck()
+        if self.shots: self.page.screenshot(path=str(self.shots / 'add-dialog.png'))
+        self.confirm()
+        self.row(self.three).wait_for()
+        self.dial(self.three)
+        until(lambda: self.row(self.three).locator('.c-progress').inner_text() == '100.0 %', 60, what='the one file')
+        stands = lambda: sorted(p.name for p in (self.down / 'three').iterdir())
+        assert stands() == ['1.bin'], stands()
+        self.row(self.three).dblclick()
+        self.page.click('[data-tab=files]')
+        chosen = lambda: [self.page.locator('.panel select').nth(n).input_value() for n in range(self.page.locator('.panel select').count())]
+        until(lambda: chosen() == ['0', '7', '0'], 10, what='the priorities')
+        self.page.locator('.panel select').nth(2).select_option('6')
+        self.dial(self.three)
+        until(lambda: stands() == ['1.bin', '2.bin'], 60, what='the other file')
+        if self.shots: self.page.screenshot(path=str(self.shots / 'files-tab.png'))
+        same = lambda n: (self.down / 'three' / f'{n}.bin').read_bytes() == (self.folder / 'source' / 'three' / f'{n}.bin').read_bytes()
+        until(lambda: same(2) and same(1), 60, what='their bytes')
+        self.page.keyboard.press('Escape')
+        # The next cases count two torrents.
+        self.daemon.btbt('remove', self.three.hash, '--with-data')
+        self.row(self.three).wait_for(state='detached')
 
     def stops_and_starts(self):
         self.row(self.single).click()
@@ -366,7 +401,7 @@ def main():
         browser = playwright.chromium.launch(executable_path='/usr/bin/chromium', args=['--no-sandbox', '--disable-gpu'])
         web = Web(browser, options.only, options.shots)
         web.page.set_default_timeout(15_000)
-        for name in ('logs_in', 'adds_a_file', 'adds_a_magnet', 'stops_and_starts', 'filters_and_sorts', 'shows_details', 'rechecks', 'limits', 'worker_returns',
+        for name in ('logs_in', 'adds_a_file', 'adds_a_magnet', 'chooses_files', 'stops_and_starts', 'filters_and_sorts', 'shows_details', 'rechecks', 'limits', 'worker_returns',
                      'settings', 'feeds', 'shows_the_log', 'bans_a_peer', 'hostile_text', 'keyboard_only', 'phone', 'spanish_and_dark', 'removes', 'logs_out'):
             web.run(name.replace('_', ' '), getattr(web, name))
         browser.close()

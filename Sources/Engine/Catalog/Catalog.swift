@@ -68,7 +68,7 @@ package struct CatalogCore: Sendable {
     var dirtyCounters: [TorrentID] = []
     var dirtyLeft: [TorrentID] = []
     var acknowledgements: [Acknowledgement] = []
-    var completions: [TorrentID] = []
+    var completions: [(id: TorrentID, isSeed: Bool)] = []
     /// Moves that go to the disk worker once the record says so.
     var moves: [TorrentID] = []
     var dirtySchedules: [TorrentID] = []
@@ -76,7 +76,7 @@ package struct CatalogCore: Sendable {
     var committingDurables: [TorrentID] = []
     var committingCounters: [TorrentID] = []
     var committingAcknowledgements: [Acknowledgement] = []
-    var committingCompletions: [TorrentID] = []
+    var committingCompletions: [(id: TorrentID, isSeed: Bool)] = []
     var committingMoves: [TorrentID] = []
     var committingSchedules: [TorrentID] = []
     var durableSince: Instant?

@@ -21,6 +21,7 @@ package struct WorkerFlags: OptionSet, Hashable, Sendable {
     package static let completed = WorkerFlags(rawValue: 1 << 6)
     package static let firstLastFirst = WorkerFlags(rawValue: 1 << 8)
     package static let superSeeding = WorkerFlags(rawValue: 1 << 9)
+    package static let moving = WorkerFlags(rawValue: 1 << 10)
 }
 
 package struct DiskReport: Hashable, Sendable {
@@ -34,12 +35,23 @@ package struct DiskReport: Hashable, Sendable {
     package var piecesChecked: UInt32
     /// For the user; empty if no error.
     package var message: String
-    package init(_ condition: Condition, piecesHave: UInt32 = 0, bytesHave: UInt64 = 0, piecesChecked: UInt32 = 0, message: String = "") {
+    /// Of the files that are not skipped, and of these had.
+    package var bytesWanted: UInt64
+    package var bytesWantedHave: UInt64
+    /// ``CatalogRow/selection`` that it is about.
+    package var selection: UInt32
+    package init(
+        _ condition: Condition, piecesHave: UInt32 = 0, bytesHave: UInt64 = 0, piecesChecked: UInt32 = 0, message: String = "", bytesWanted: UInt64 = 0,
+        bytesWantedHave: UInt64 = 0, selection: UInt32 = 0
+    ) {
         self.condition = condition
         self.piecesHave = piecesHave
         self.bytesHave = bytesHave
         self.piecesChecked = piecesChecked
         self.message = message
+        self.bytesWanted = bytesWanted
+        self.bytesWantedHave = bytesWantedHave
+        self.selection = selection
     }
 }
 
@@ -114,8 +126,10 @@ package struct NewTorrent: Hashable, Sendable {
     /// Bytes per second, 0: none; nil: as the settings say.
     package var downLimit: Int64?
     package var upLimit: Int64?
+    package var levels: FileLevels
     package init(
-        facts: TorrentFacts, savePath: String, isPaused: Bool = false, isSequential: Bool = false, skipCheck: Bool = false, peers: [Endpoint] = []
+        facts: TorrentFacts, savePath: String, isPaused: Bool = false, isSequential: Bool = false, skipCheck: Bool = false, peers: [Endpoint] = [],
+        levels: FileLevels = FileLevels()
     ) {
         self.facts = facts
         self.savePath = savePath
@@ -123,6 +137,7 @@ package struct NewTorrent: Hashable, Sendable {
         self.isSequential = isSequential
         self.skipCheck = skipCheck
         self.peers = peers
+        self.levels = levels
     }
     /// Top-level names; a plan that takes the first folder away may make several: then they are given.
     package var givenRoots: [String] = []
@@ -137,6 +152,8 @@ package enum CatalogCommand: Hashable, Sendable {
     case remove(TorrentID, deleteData: Bool)
     case move(TorrentID, savePath: String)
     case addPeers(TorrentID, [Endpoint])
+    /// Which files are wanted, all of them said anew.
+    case select(TorrentID, FileLevels)
     /// nil: back to the configuration's value. The rules are those that follow from it.
     case set(key: String, value: String?, CatalogRules)
     /// The same for each.
@@ -155,7 +172,7 @@ package enum CatalogCommand: Hashable, Sendable {
 
     var torrent: TorrentID? {
         switch self {
-        case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .metadata(let id, _, _, _),
+        case .pause(let id), .resume(let id), .remove(let id, _), .move(let id, _), .addPeers(let id, _), .select(let id, _), .metadata(let id, _, _, _),
             .recheck(let id), .announce(let id), .limit(let id, _, _):
             id
         case .add, .set, .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags: nil
@@ -221,6 +238,8 @@ package struct DiskEntry: Hashable, Sendable {
     package var flags: WorkerFlags
     package var savePath: String
     package var names: NamePlan
+    package var levels: FileLevels
+    package var selection: UInt32
     /// Wire order. Empty: the files were never looked at; otherwise the pieces known to be on disk, maybe none.
     package var durable: [UInt8]
 }
@@ -253,6 +272,7 @@ package enum CatalogEffect: Hashable, Sendable {
     case diskMove(UInt16, TorrentID, savePath: String, NamePlan)
     case diskRecheck(UInt16, TorrentID)
     case diskFlags(UInt16, TorrentID, WorkerFlags)
+    case diskLevels(UInt16, TorrentID, FileLevels, selection: UInt32)
     case diskReplayEnd(UInt16)
     case durableStored(UInt16, TorrentID, correlation: UInt64)
     case discoveryAdd(DiscoveryEntry)

@@ -17,6 +17,8 @@ package struct CatalogRow: Sendable {
     package var disk: DiskReport
     /// The disk worker's present generation has reported on it.
     package var isDiskKnown = false
+    /// Rises when other files are chosen: what the disk worker said of an earlier choice is no news.
+    var selection: UInt32 = 0
     package var downRate: UInt64 = 0
     package var upRate: UInt64 = 0
     package var peers: UInt32 = 0
@@ -78,12 +80,27 @@ package struct CatalogRow: Sendable {
         disk.bytesHave = min(bytes, record.facts.totalLength)
     }
 
+    /// All that is wanted is there.
     package var isComplete: Bool {
-        record.facts.hasMetadata && disk.piecesHave == record.facts.pieceCount && (record.isChecked || isDiskKnown)
+        guard record.facts.hasMetadata, record.isChecked || isDiskKnown else { return false }
+        if record.levels.skipsAny, disk.piecesHave < record.facts.pieceCount {
+            // Until the disk worker says it: as it was.
+            return isDiskKnown ? disk.bytesWantedHave == disk.bytesWanted : record.isSelectionDone
+        }
+        return disk.piecesHave == record.facts.pieceCount
+    }
+    /// Bytes of the files that are not skipped; all of them until the disk worker has said it.
+    package var bytesWanted: UInt64 {
+        guard record.levels.skipsAny else { return record.facts.totalLength }
+        return isDiskKnown ? disk.bytesWanted : record.isSelectionDone ? min(disk.bytesHave, record.facts.totalLength) : record.facts.totalLength
+    }
+    package var bytesWantedHave: UInt64 {
+        record.levels.skipsAny && isDiskKnown ? min(disk.bytesWantedHave, disk.bytesWanted) : min(disk.bytesHave, record.facts.totalLength)
     }
     package var left: UInt64 {
         // BEP 3 wants a number; with 0 a tracker would take it for a seed.
         guard record.facts.hasMetadata else { return 16384 }
+        // Who skips files is no seed however much of the rest it has (BEP 21).
         return record.facts.totalLength - min(disk.bytesHave, record.facts.totalLength)
     }
     package var isActive: Bool { !record.isPaused && !isHeld && record.removal == .none }

@@ -46,7 +46,7 @@ extension CatalogCore {
     }
 
     /// The record as it will be once everything that is pending for it has been applied; nil when it will be gone.
-    func foreseen(_ id: TorrentID) -> TorrentRecord? {
+    package func foreseen(_ id: TorrentID) -> TorrentRecord? {
         guard let row = row(id), row.record.removal == .none else { return nil }
         var record = row.record
         for command in pendingOf[id.rawValue] ?? [] {
@@ -88,7 +88,7 @@ extension CatalogCore {
                 throw .conflict("the torrent \(hash) is there already: this magnet link names the same one")
             }
             for root in TorrentRecord.join(record.savePath, roots.isEmpty ? [facts.rootName] : roots) { try checkRoot(root, of: id) }
-        case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .announce(let id), .limit(let id, _, _):
+        case .pause(let id), .resume(let id), .remove(let id, _), .addPeers(let id, _), .select(let id, _), .announce(let id), .limit(let id, _, _):
             guard foreseen(id) != nil else { throw .notFound }
         case .set, .edit, .queue, .createCategory, .editCategory, .removeCategories, .createTags, .deleteTags: break
         }
@@ -140,6 +140,12 @@ extension CatalogCore {
             record.options.isAutoManaged = false
             if !record.options.finalPath.isEmpty, record.savePath == path { record.options.finalPath = "" } else { record.aim(at: path) }
         case .edit(_, let edit): record.apply(edit)
+        case .select(_, let levels):
+            if levels.wantsMore(than: record.levels) {
+                // The download begins anew, and its end will be one.
+                (record.isSelectionDone, record.completedAt, record.wasIncomplete) = (false, 0, false)
+            }
+            record.levels = levels
         case .addPeers(_, let peers):
             var all = record.peers.filter { !peers.contains($0) }
             all.append(contentsOf: peers)
@@ -174,6 +180,7 @@ extension CatalogCore {
         record.names = new.names
         record.roots = new.roots
         if new.facts.hasMetadata, new.options.stopCondition == .metadataReceived { record.options.stopCondition = .none }
+        record.levels = new.levels
         return record
     }
 
@@ -241,6 +248,15 @@ extension CatalogCore {
             if covers(.peer(row.shard), id) { effects.append(.peerLimits(row.shard, id, limits, group: group)) }
         case .addPeers(_, let peers):
             if covers(.peer(row.shard), id) { effects.append(.peersFound(row.shard, id, .manual, peers)) }
+        case .select(_, let levels):
+            // What the disk worker said was about other files.
+            if before.levels.skipped != levels.skipped {
+                rows[i]!.isDiskKnown = false
+                rows[i]!.selection += 1
+            }
+            if row.record.facts.hasMetadata, covers(.disk(row.device), id) {
+                effects.append(.diskLevels(row.device, id, levels, selection: rows[i]!.selection))
+            }
         default: break
         }
         settle(i, into: &effects)

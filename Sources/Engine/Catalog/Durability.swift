@@ -91,8 +91,9 @@ extension CatalogCore {
         let commands = inFlight
         inFlight = []
         for s in commands { apply(s, now: now, into: &effects) }
-        for id in committingCompletions {
-            announceCompletion(id, into: &effects)
+        for (id, isSeed) in committingCompletions {
+            // A tracker hears of the end of a download only when nothing is left (BEP 3).
+            if isSeed { announceCompletion(id, into: &effects) }
             if let i = index(id) { dueHooks(i, into: &effects) }
         }
         for id in committingMoves {

@@ -268,8 +268,9 @@ extension CatalogCore {
         moves.append(record.id)
     }
 
-    mutating func becameComplete(_ i: Int) {
-        completions.append(rows[i]!.record.id)
+    /// All that is wanted is there; `isSeed`: and that is all there is.
+    mutating func becameComplete(_ i: Int, isSeed: Bool) {
+        completions.append((rows[i]!.record.id, isSeed))
         totals.completed += 1
         if rules.hooks.contains(.finished) { rows[i]!.record.options.hooksDue.insert(.finished) }
     }

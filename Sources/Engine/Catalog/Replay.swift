@@ -113,11 +113,12 @@ extension CatalogCore {
         case .disk(let device):
             if isUnclean, record.isChecked { flags.insert(.unclean) }
             if record.removal != .none { flags.insert(.paused) }
+            if !record.movingTo.isEmpty { flags.insert(.moving) }
             effects.append(
                 .diskAdd(
                     DiskEntry(
                         device: device, torrent: record.id, infoHash: record.facts.infoHash, flags: flags, savePath: record.savePath,
-                        names: record.names, durable: record.isChecked ? row.durable.wireBytes : [])))
+                        names: record.names, levels: record.levels, selection: row.selection, durable: record.isChecked ? row.durable.wireBytes : [])))
             // What was under way when the worker died begins again: both are idempotent.
             if !record.movingTo.isEmpty { effects.append(.diskMove(device, record.id, savePath: record.movingTo, record.movingNames)) }
             if record.removal == .deletingData { effects.append(.diskRemove(device, record.id, deleteData: true)) }

@@ -3,7 +3,7 @@ import Primitives
 /// What the disk worker says.
 extension CatalogCore {
     mutating func disk(_ id: TorrentID, _ report: DiskReport, now: Instant, into effects: inout [CatalogEffect]) {
-        guard let i = index(id), rows[i]!.record.facts.hasMetadata else { return }
+        guard let i = index(id), rows[i]!.record.facts.hasMetadata, report.selection == rows[i]!.selection else { return }
         let count = rows[i]!.record.facts.pieceCount
         precondition(report.piecesHave <= count && report.piecesChecked <= count, "the disk worker counts pieces that the torrent has not")
         rows[i]!.disk = report
@@ -18,18 +18,22 @@ extension CatalogCore {
                 changed = true
                 firstLooked(i)
             }
-            if report.piecesHave < count {
-                if !rows[i]!.record.wasIncomplete {
-                    rows[i]!.record.wasIncomplete = true
-                    changed = true
-                }
-            } else if rows[i]!.record.completedAt == 0 {
-                rows[i]!.record.completedAt = max(wallSeconds, 1)
-                if rows[i]!.record.wasIncomplete { becameComplete(i) }
+            let isComplete = rows[i]!.isComplete
+            if rows[i]!.record.levels.skipsAny, rows[i]!.record.isSelectionDone != isComplete {
+                rows[i]!.record.isSelectionDone = isComplete
                 isQueueDirty = true
                 changed = true
             }
-            if report.piecesHave == count, settleIntoPlace(i) { changed = true }
+            if !isComplete, !rows[i]!.record.wasIncomplete {
+                rows[i]!.record.wasIncomplete = true
+                changed = true
+            } else if isComplete, rows[i]!.record.completedAt == 0 {
+                rows[i]!.record.completedAt = max(wallSeconds, 1)
+                if rows[i]!.record.wasIncomplete { becameComplete(i, isSeed: report.piecesHave == count) }
+                isQueueDirty = true
+                changed = true
+            }
+            if isComplete, settleIntoPlace(i) { changed = true }
             if changed { markRecord(i, now: now) }
         }
         settle(i, into: &effects)

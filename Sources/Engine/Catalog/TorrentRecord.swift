@@ -136,6 +136,10 @@ package struct TorrentRecord: Hashable, Sendable {
     package var limits = TorrentLimits()
     /// Empty: in no group.
     package var limitGroup = ""
+    /// Which files are wanted; of a magnet without metadata already by number (BEP 53).
+    package var levels = FileLevels()
+    /// All files that are wanted were there when the disk worker last said.
+    package var isSelectionDone = false
     package var counters = LifeCounters()
     package var options = TorrentOptions()
     package var activity = TorrentActivity()

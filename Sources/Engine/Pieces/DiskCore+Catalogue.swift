@@ -42,6 +42,8 @@ extension DiskCore {
             }
         }
         pause(torrent.id, spec.paused, now, &effects)
+        endsFirst(torrent.id, spec.endsFirst, &effects)
+        select(torrent.id, spec.levels, spec.selection, now, &effects)
         reportNow(row, &effects)
     }
 
@@ -69,6 +71,7 @@ extension DiskCore {
             effects.append(.movedTo(id, path, message: "the torrent is not known"))
             return
         }
+        self[row: row].spec.isMoving = false
         guard self[row: row].layout != nil else {
             self[row: row].moveWhenOpen = (path, names)
             return
@@ -104,6 +107,47 @@ extension DiskCore {
         reportNow(row, &effects)
     }
 
+    // MARK: What is wanted
+
+    /// Other files are wanted: nothing may be in flight while bytes change their place between files and part-file, which
+    /// the look sees to.
+    mutating func select(_ id: TorrentID, _ levels: FileLevels, _ selection: UInt32, _ now: Instant, _ effects: inout [DiskEffect]) {
+        guard let row = rowOf[id] else { return }
+        self[row: row].spec.selection = selection
+        guard self[row: row].spec.levels != levels else { return }
+        let skippedSame = self[row: row].spec.levels.skipped == levels.skipped
+        self[row: row].spec.levels = levels
+        if skippedSame { return relevel(row, &effects) }
+        self[row: row].isFinished = false
+        switch self[row: row].phase {
+        // The look that comes goes by the new wishes: of what a torrent settles for, all but a removal ends in one.
+        case .queued, .moving, .settling, .deleting: break
+        case .failed, .ready, .opening, .checkQueued, .checking:
+            if self[row: row].phase == .ready { self[row: row].carry = self[row: row].have }
+            effects.append(.unready(id, .checking, shard: nil))
+            settle(row, then: .look, now, &effects)
+        }
+    }
+
+    mutating func endsFirst(_ id: TorrentID, _ yes: Bool, _ effects: inout [DiskEffect]) {
+        guard let row = rowOf[id], self[row: row].spec.endsFirst != yes else { return }
+        self[row: row].spec.endsFirst = yes
+        relevel(row, &effects)
+    }
+
+    private mutating func relevel(_ row: Int, _ effects: inout [DiskEffect]) {
+        self[row: row].setLevels()
+        guard self[row: row].phase == .ready, !self[row: row].spec.paused else { return }
+        sayLevels(row, shard: nil, &effects)
+    }
+
+    private mutating func sayLevels(_ row: Int, shard: UInt16?, _ effects: inout [DiskEffect]) {
+        let torrent = self[row: row]
+        guard torrent.saidLevels || !torrent.levels.isEmpty else { return }
+        self[row: row].saidLevels = true
+        effects.append(.levels(torrent.id, torrent.levels, shard: shard))
+    }
+
     // MARK: Settling
 
     /// Nothing new is taken; `after` is done when nothing is in flight.
@@ -135,6 +179,7 @@ extension DiskCore {
             self[row: row].recheckAll = true
             self[row: row].fault = nil
             reopen(row)
+        case .look: reopen(row)
         case .move(let path, let names):
             self[row: row].phase = .moving
             self[row: row].inFlight += 1
@@ -221,7 +266,10 @@ extension DiskCore {
             opensInFlight += 1
             // Nothing is known of a torrent without durable pieces: it may be there in full.
             let scan = torrent.recheckAll || torrent.recheckWhenBack || torrent.spec.unclean || torrent.isFresh
-            effects.append(.open(torrent.id, torrent.spec, scan: scan && !(torrent.spec.skipCheck && !torrent.recheckAll)))
+            effects.append(
+                .open(
+                    torrent.id, torrent.spec, scan: scan && !(torrent.spec.skipCheck && !torrent.recheckAll),
+                    isSettled: torrent.moveWhenOpen == nil && !torrent.spec.isMoving))
         }
         openQueue.removeFirst(head)
     }
@@ -243,6 +291,7 @@ extension DiskCore {
         let spec = self[row: row].spec, count = found.layout.geometry.pieceCount
         let isFirst = self[row: row].layout == nil
         self[row: row].layout = found.layout
+        self[row: row].setLevels()
         self[row: row].volume = found.volume
         noteVolume(found.volume, folder: spec.savePath)
         if isFirst {
@@ -263,17 +312,20 @@ extension DiskCore {
         }
         let isShort = found.layout.files.indices.map { i in
             let file = found.layout.files[i]
-            return !file.isPad && file.length > 0 && found.sizes[i] < Int64(file.length)
+            let isAway = i < found.layout.payloadCount && found.layout.inParts[i]
+            return !file.isPad && !isAway && file.length > 0 && found.sizes[i] < Int64(file.length)
         }
         var wanted = Bitfield(count: count)
         if self[row: row].recheckAll {
             known = found.zeros ?? Bitfield(count: count)
             wanted = (found.withData ?? Bitfield(full: count)).subtracting(known)
-        } else if spec.skipCheck, !isShort.contains(true) {
+        } else if spec.skipCheck, !isShort.enumerated().contains(where: { $0.element && $0.offset < found.layout.payloadCount }) {
             known = Bitfield(full: count)
+            // Nobody says that of files that are not there.
+            found.layout.inParts.forEach { file in for piece in found.layout.pieces(of: file) { known.remove(piece) } }
             self[row: row].syncAll = true
         } else {
-            for i in isShort.indices where isShort[i] && found.layout.pieces(of: i).contains(where: { known[$0] }) {
+            for i in isShort.indices where isShort[i] && found.layout.holdsAny(of: known, file: i) {
                 let file = found.layout.files[i]
                 let what = found.sizes[i] < 0 ? "is gone" : "has \(found.sizes[i]) of its \(file.length) bytes"
                 return fail(
@@ -308,7 +360,7 @@ extension DiskCore {
         self[row: row].spec.unclean = false
         self[row: row].spec.skipCheck = false
         let torrent = self[row: row]
-        if let volume = volume(torrent.volume), let fault = volume.fault, !torrent.have.isFull {
+        if let volume = volume(torrent.volume), let fault = volume.fault, !torrent.isComplete {
             self[row: row].isBlocked = true
             self[row: row].fault = fault
         }
@@ -335,6 +387,7 @@ extension DiskCore {
             if torrent.spec.paused {
                 effects.append(.unready(torrent.id, .paused, shard: shard))
             } else {
+                sayLevels(row, shard: shard, &effects)
                 effects.append(.ready(torrent.id, have: torrent.have, shard: shard))
                 // It can be served, not downloaded.
                 if torrent.isBlocked { effects.append(.unready(torrent.id, torrent.fault?.kind.unready ?? .diskFull, shard: shard)) }

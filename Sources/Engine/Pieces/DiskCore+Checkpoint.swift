@@ -45,7 +45,7 @@ extension DiskCore {
             if self[row: row].have.setCount == self[row: row].durable.setCount { self[row: row].isDirty = false }
             if !safe.isEmpty { effects.append(.durable(id, safe.runs)) }
             let torrent = self[row: row]
-            if torrent.have.setCount > torrent.durable.setCount, torrent.syncAgain || torrent.have.isFull {
+            if torrent.have.setCount > torrent.durable.setCount, torrent.syncAgain || torrent.isComplete {
                 startSync(row, now, &effects)
             } else {
                 finishIfComplete(row, &effects)
@@ -57,7 +57,7 @@ extension DiskCore {
 
     mutating func finishIfComplete(_ row: Int, _ effects: inout [DiskEffect]) {
         let torrent = self[row: row]
-        guard torrent.phase == .ready, torrent.durable.isFull, !torrent.isFinished else { return }
+        guard torrent.phase == .ready, torrent.isDurablyComplete, !torrent.isFinished else { return }
         self[row: row].isFinished = true
         self[row: row].inFlight += 1
         finishesInFlight += 1

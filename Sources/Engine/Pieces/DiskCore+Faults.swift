@@ -52,7 +52,7 @@ extension DiskCore {
             volumes[i].folder = self[row: row].spec.savePath
             effects.append(.log("volume of \(volumes[i].folder) takes no writes: \(fault.text)"))
             for other in rows.indices {
-                guard let torrent = rows[other], torrent.volume == device, torrent.phase == .ready, !torrent.have.isFull else { continue }
+                guard let torrent = rows[other], torrent.volume == device, torrent.phase == .ready, !torrent.isComplete else { continue }
                 self[row: other].isBlocked = true
                 self[row: other].fault = fault
                 if !torrent.spec.paused { effects.append(.unready(torrent.id, fault.kind.unready, shard: nil)) }

@@ -84,7 +84,7 @@ extension DiskCore {
             }
             effects.append(.stored(request))
             // The last piece is not left to the timer.
-            if self[row: row].have.isFull { startSync(row, now, &effects) }
+            if self[row: row].isComplete { startSync(row, now, &effects) }
         } else {
             // Its torrent failed meanwhile; the next look decides what is there.
             effects.append(.storeFailed(request, .unready))

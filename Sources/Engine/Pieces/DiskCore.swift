@@ -94,6 +94,8 @@ package struct DiskCore {
         case .move(let id, let path, let names): move(id, path, names, now, &effects)
         case .recheck(let id): recheck(id, now, &effects)
         case .pause(let id, let paused): pause(id, paused, now, &effects)
+        case .endsFirst(let id, let yes): endsFirst(id, yes, &effects)
+        case .select(let id, let levels, let selection): select(id, levels, selection, now, &effects)
         case .replayEnd: replayEnd(now, &effects)
         case .sessionOpened: sessionOpened()
         case .shardOpened(let shard): shardOpened(shard, &effects)
@@ -222,7 +224,7 @@ package struct DiskCore {
     mutating func reportNow(_ row: Int, _ effects: inout [DiskEffect]) {
         let torrent = self[row: row]
         // "All pieces" is said only when the last of them is synced.
-        if torrent.phase == .ready, torrent.fault == nil, torrent.have.isFull, !torrent.durable.isFull { return }
+        if torrent.phase == .ready, torrent.fault == nil, torrent.isComplete, !torrent.isDurablyComplete { return }
         effects.append(.report(torrent.id, torrent.report))
     }
 

@@ -96,9 +96,17 @@ package struct TorrentSpec: Equatable, Sendable {
     package var unclean: Bool
     /// How the paths of the metainfo are changed.
     package var names = FileNames()
+    package var levels: FileLevels
+    /// The first and the last piece of each file before others.
+    package var endsFirst: Bool
+    /// What the session calls the choice of files in `levels`; comes back in reports.
+    package var selection: UInt32
+    /// A move was interrupted, and comes next: some of the files may stand elsewhere.
+    package var isMoving = false
     package init(
         metainfoPath: String, savePath: String, durable: [UInt8] = [], sourceDevice: UInt64 = 0, allocation: Allocation = .full,
-        paused: Bool = false, skipCheck: Bool = false, unclean: Bool = false
+        paused: Bool = false, skipCheck: Bool = false, unclean: Bool = false, levels: FileLevels = FileLevels(), endsFirst: Bool = false,
+        selection: UInt32 = 0
     ) {
         self.metainfoPath = metainfoPath
         self.savePath = savePath
@@ -108,6 +116,9 @@ package struct TorrentSpec: Equatable, Sendable {
         self.paused = paused
         self.skipCheck = skipCheck
         self.unclean = unclean
+        self.levels = levels
+        self.endsFirst = endsFirst
+        self.selection = selection
     }
 }
 
@@ -151,6 +162,8 @@ package enum DiskEvent {
     case move(TorrentID, savePath: String, FileNames = FileNames())
     case recheck(TorrentID)
     case pause(TorrentID, Bool)
+    case endsFirst(TorrentID, Bool)
+    case select(TorrentID, FileLevels, selection: UInt32 = 0)
     case replayEnd
     case sessionOpened
     // A peer shard's.
@@ -191,6 +204,10 @@ package struct TorrentReport: Equatable, Sendable {
     package var bytesHave: UInt64
     package var piecesChecked: UInt32
     package var fault: DiskFault?
+    /// Of the files that are wanted, and of these had.
+    package var bytesWanted: UInt64
+    package var bytesWantedHave: UInt64
+    package var selection: UInt32
 }
 
 package enum DiskEffect {
@@ -202,6 +219,8 @@ package enum DiskEffect {
     /// To all shards when nil.
     case ready(TorrentID, have: Bitfield, shard: UInt16?)
     case unready(TorrentID, Unready, shard: UInt16?)
+    /// Comes before `ready` where not all pieces are wanted alike, or no longer are: one level for each piece; empty: all normal.
+    case levels(TorrentID, [UInt8], shard: UInt16?)
     // To the session.
     case report(TorrentID, TorrentReport)
     case durable(TorrentID, [(first: Int, count: Int)])
@@ -210,7 +229,8 @@ package enum DiskEffect {
     case movedTo(TorrentID, String, message: String)
     // To the files.
     /// Read the metainfo and look at the files; `scan`: say which pieces have data.
-    case open(TorrentID, TorrentSpec, scan: Bool)
+    /// `isSettled`: no move was interrupted, so that a file that is not there is nowhere else.
+    case open(TorrentID, TorrentSpec, scan: Bool, isSettled: Bool)
     case hash(JobID, StoreRequest)
     case write(JobID, StoreRequest)
     case readFile(JobID, ReadRequest)

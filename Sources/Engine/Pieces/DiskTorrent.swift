@@ -22,6 +22,7 @@ enum Phase: Equatable {
 
 enum After: Equatable {
     case recheck
+    case look
     case move(String, FileNames)
     case remove(deleteData: Bool)
 }
@@ -86,7 +87,52 @@ struct DiskTorrent {
         isFresh = spec.durable.isEmpty
     }
 
-    var isComplete: Bool { layout != nil && have.isFull }
+    /// A level for each piece where they are not all normal.
+    var levels: [UInt8] = []
+    /// Pieces that are not wanted; nil: all are.
+    var unwanted: Bitfield?
+    /// Shards were told of levels: they must be told when these are gone.
+    var saidLevels = false
+
+    /// Every piece that is wanted is there.
+    var isComplete: Bool { layout != nil && isAll(of: have) }
+    var isDurablyComplete: Bool { layout != nil && isAll(of: durable) }
+    func isAll(of some: Bitfield) -> Bool {
+        guard !some.isFull, let unwanted else { return some.isFull }
+        return some.setCount + unwanted.setCount >= some.count && Bitfield(full: some.count).subtracting(some).subtracting(unwanted).isEmpty
+    }
+
+    /// The wishes of the spec, for the layout that was found.
+    mutating func setLevels() {
+        let chosen = layout.map { spec.levels.clipped(to: $0.payloadCount) } ?? FileLevels()
+        guard let layout, !chosen.isDefault || spec.endsFirst else {
+            (levels, unwanted) = ([], nil)
+            return
+        }
+        levels = layout.pieceLevels(chosen.levels(count: layout.payloadCount), ends: spec.endsFirst)
+        guard chosen.skipsAny else {
+            unwanted = nil
+            return
+        }
+        var none = Bitfield(count: levels.count)
+        for (piece, level) in levels.enumerated() where level == FileLevel.skip { none.insert(piece) }
+        unwanted = none
+    }
+
+    /// Bytes of wanted files, and of these those in pieces that are had.
+    var wantedBytes: (all: UInt64, have: UInt64) {
+        guard let layout else { return (0, 0) }
+        guard spec.levels.skipsAny else { return (layout.geometry.totalLength, bytesHave) }
+        let had = layout.bytesHave(have)
+        var all: UInt64 = 0, done: UInt64 = 0
+        for run in spec.levels.complement(count: layout.payloadCount) {
+            for i in run where !layout.files[i].isPad {
+                all += layout.files[i].length
+                done += had[i]
+            }
+        }
+        return (all, done)
+    }
 
     /// A verified piece that is on disk; true when it was not known before.
     mutating func insert(_ piece: Int) -> Bool {
@@ -116,9 +162,10 @@ struct DiskTorrent {
         case .moving: state = .moving
         case .deleting: state = .queued
         }
+        let wanted = wantedBytes
         return TorrentReport(
             state: state, piecesHave: UInt32(have.setCount), bytesHave: bytesHave, piecesChecked: UInt32(checked),
-            fault: fault)
+            fault: fault, bytesWanted: wanted.all, bytesWantedHave: wanted.have, selection: spec.selection)
     }
 }
 

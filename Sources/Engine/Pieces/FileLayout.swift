@@ -48,6 +48,10 @@ package struct FileLayout: Sendable {
     package let storedLength: UInt64
     /// Files begin pieces and pad files stand for gaps that no piece contains (a v2-only torrent).
     package let hasVirtualPads: Bool
+    /// Files of the torrent itself: all but the part-file, which stands last.
+    package let payloadCount: Int
+    /// Files whose bytes stand in the part-file (``routed(_:partFile:)``).
+    package let inParts: Bitfield
 
     /// nil when the lengths overflow or do not make a geometry (``PieceGeometry``).
     package init?(files: [LayoutFile], pieceLength: UInt32, hasVirtualPads: Bool = false) {
@@ -80,6 +84,52 @@ package struct FileLayout: Sendable {
         self.files = files
         self.starts = starts
         storedLength = stored
+        payloadCount = files.count
+        inParts = Bitfield(count: files.count)
+    }
+
+    private init(_ whole: FileLayout, inParts: Bitfield, partFile: String) {
+        geometry = whole.geometry
+        starts = whole.starts
+        storedLength = whole.storedLength
+        payloadCount = whole.payloadCount
+        hasVirtualPads = whole.hasVirtualPads
+        self.inParts = inParts
+        files = whole.files[..<payloadCount] + [LayoutFile(path: partFile, length: geometry.totalLength)]
+    }
+
+    /// With the bytes of some files in one more file, the part-file: what a piece that is wanted has of files that are not.
+    /// A byte stands there at its offset in the torrent, so the file needs no table and survives everything that a
+    /// file survives; it is sparse, and takes as many blocks as the two ends of each unwanted file.
+    package func routed(_ unwanted: Bitfield, partFile: String) -> FileLayout {
+        precondition(unwanted.count == payloadCount)
+        return FileLayout(self, inParts: unwanted, partFile: partFile)
+    }
+    package var partIndex: Int? { files.count > payloadCount ? payloadCount : nil }
+    /// Offset in the torrent of the file's first byte.
+    package func start(of file: Int) -> UInt64 { file < payloadCount ? starts[file] : 0 }
+    /// Whether a piece of `known` has a byte in the file.
+    package func holdsAny(of known: Bitfield, file: Int) -> Bool {
+        if file < payloadCount { return !inParts[file] && pieces(of: file).contains { known[$0] } }
+        var found = false
+        inParts.forEach { i in if !found { found = pieces(of: i).contains { known[$0] } } }
+        return found
+    }
+
+    /// The level of each piece: the highest of the files that have a byte in it, pad files left out. `ends`: the first and the last
+    /// piece of each wanted file go before everything else.
+    package func pieceLevels(_ levels: [UInt8], ends: Bool) -> [UInt8] {
+        var out = [UInt8](repeating: 0, count: geometry.pieceCount)
+        for file in 0..<payloadCount where !files[file].isPad {
+            let level = file < levels.count ? levels[file] : FileLevel.normal
+            guard level > FileLevel.skip else { continue }
+            let range = pieces(of: file)
+            for piece in range { out[piece] = max(out[piece], level) }
+            guard ends, let first = range.first, let last = range.last else { continue }
+            out[first] = FileLevel.urgent
+            out[last] = FileLevel.urgent
+        }
+        return out
     }
 
     /// The same bytes under other paths. Pad files have none.
@@ -95,7 +145,7 @@ package struct FileLayout: Sendable {
     /// The file that holds the byte at `offset` of the torrent: the last that starts at or before it and is not empty.
     /// Needs offset < geometry.totalLength. O(log n).
     package func file(at offset: UInt64) -> Int {
-        var low = 0, high = files.count  // the answer is in low ..< high
+        var low = 0, high = payloadCount  // the answer is in low ..< high
         while high - low > 1 {
             let middle = (low + high) / 2
             if starts[middle] <= offset { low = middle } else { high = middle }
@@ -114,9 +164,10 @@ package struct FileLayout: Sendable {
         while at < end {
             let stop = min(end, starts[index + 1])
             if stop > at {
+                let isParted = inParts[index]
                 body(
                     Extent(
-                        file: FileIndex(index), fileOffset: at - starts[index], pieceOffset: UInt32(at - offset),
+                        file: FileIndex(isParted ? payloadCount : index), fileOffset: isParted ? at : at - starts[index], pieceOffset: UInt32(at - offset),
                         length: UInt32(stop - at), isPad: files[index].isPad))
                 at = stop
             }
@@ -139,19 +190,19 @@ package struct FileLayout: Sendable {
 
     /// The pieces that have a byte in `file`; empty for an empty file.
     package func pieces(of file: Int) -> Range<Int> {
-        guard files[file].length > 0 else { return 0..<0 }
+        guard file < payloadCount, files[file].length > 0 else { return 0..<0 }
         let size = UInt64(geometry.pieceLength)
         return Int(starts[file] / size)..<Int((starts[file + 1] - 1) / size) + 1
     }
 
-    /// Bytes of each file that lie in pieces of `have`. O(files + pieces).
+    /// Bytes of each file of the torrent that lie in pieces of `have`. O(files + pieces).
     package func bytesHave(_ have: Bitfield) -> [UInt64] {
-        var out = [UInt64](repeating: 0, count: files.count)
+        var out = [UInt64](repeating: 0, count: payloadCount)
         for (first, count) in have.runs {
             let begin = UInt64(first) * UInt64(geometry.pieceLength)
             let end = min(geometry.totalLength, UInt64(first + count) * UInt64(geometry.pieceLength))
             var index = file(at: begin)
-            while index < files.count, starts[index] < end {
+            while index < payloadCount, starts[index] < end {
                 let low = max(begin, starts[index]), high = min(end, starts[index + 1])
                 if high > low { out[index] += high - low }
                 index += 1

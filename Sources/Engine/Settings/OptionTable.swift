@@ -76,8 +76,13 @@ package enum OptionTable {
 
     private static let strategy: [Option] = [
         option(
-            "strategy.piece_selection", .choice(["rarest_first", "sequential"]), .text("rarest_first"),
+            "strategy.piece_selection", .choice(["rarest_first", "sequential", "round_robin"]), .text("rarest_first"),
             "order of pieces for torrents that were not added as sequential"),
+        integer("strategy.sequential_window", 10, 1...100, "missing pieces that a sequential download takes its next from"),
+        option(
+            "strategy.sequential_fallback_threshold", .number(0...1), .number(0.1),
+            "sequential: the rarest piece is taken while less than this part of the peers have the next ones"),
+        option("strategy.streaming_mode", .boolean, .boolean(false), "download as if every file were played from its start: in order, its ends first"),
         option("strategy.endgame_threshold", .number(0.1...1), .number(0.95), "part of the pieces that must be there before the endgame may begin"),
         integer("strategy.endgame_duplicates", 2, 1...10, "peers that one block is asked from in the endgame"),
     ]
@@ -158,7 +163,7 @@ package enum OptionTable {
         integer("seeding.max_minutes", -1, -1...52_560_000, "minutes of seeding after which it has; -1: no limit", needsRestart: false),
         integer("seeding.max_inactive_minutes", -1, -1...52_560_000, "minutes of seeding without a byte asked for after which it has; -1: no limit", needsRestart: false),
         option(
-            "seeding.limit_action", .choice(["stop", "remove", "remove_with_data"]), .text("stop"), "what becomes of a torrent that has done its share",
+            "seeding.limit_action", .choice(["stop", "remove", "remove_with_data", "super_seeding"]), .text("stop"), "what becomes of a torrent that has done its share",
             needsRestart: false),
     ]
 

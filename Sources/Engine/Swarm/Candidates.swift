@@ -75,6 +75,10 @@ struct Candidates {
         if list[i].origin.isHearsay { hearsay -= 1 }
         list.remove(at: i)
     }
+    /// Idle ones that never failed need not wait for their turn.
+    mutating func retryNow() {
+        for i in list.indices where list[i].state == .idle && list[i].failures == 0 { list[i].nextTry = .zero }
+    }
     /// Our own address changed, and with it every priority.
     mutating func rank(_ priority: (Endpoint) -> UInt32) {
         for i in list.indices { list[i].priority = priority(list[i].endpoint) }

@@ -280,7 +280,10 @@ extension Swarm {
     /// BEP 6: exactly one of haveAll, haveNone, bitfield, right after the handshake.
     private func sendPieces(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let isKnown = torrents[t].geometry != nil
-        if peers[i].fast, isKnown, torrents[t].have.isFull {
+        if isSuperSeeding(t) {
+            beginSuperSeeding(i, t)
+            if peers[i].fast { send(i, .haveNone, now, &effects) }
+        } else if peers[i].fast, isKnown, torrents[t].have.isFull {
             send(i, .haveAll, now, &effects)
         } else if peers[i].fast, !isKnown || torrents[t].have.isEmpty {
             send(i, .haveNone, now, &effects)
@@ -296,7 +299,7 @@ extension Swarm {
             holepunchID: configuration.speaksUTP ? ExtendedHandshake.ourHolepunchID : nil, prefersEncryption: configuration.dialsEncryptedFirst,
             port: configuration.listenPort == 0 ? nil : configuration.listenPort,
             client: configuration.clientName, requestQueue: configuration.maxQueuedRequestsPerPeer,
-            metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: torrents[t].isFinished,
+            metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: saysUploadOnly(t),
             yourAddress: peers[i].endpoint)
         send(i, .extended(id: 0, payload: effects.keep(ours.encode())), now, &effects)
     }

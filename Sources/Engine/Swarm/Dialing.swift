@@ -25,7 +25,7 @@ extension Swarm {
                 wantDials(t)
                 continue
             }
-            let (choice, soonest) = torrents[t].candidates.best(now: now, skipSeeds: torrents[t].isComplete) { mayDial($0, now) }
+            let (choice, soonest) = torrents[t].candidates.best(now: now, skipSeeds: torrents[t].isFinished) { mayDial($0, now) }
             if let endpoint = choice {
                 dialNow(t, endpoint, now, &effects)
                 wantDials(t)

@@ -62,9 +62,12 @@ extension Swarm {
 
     // MARK: BEP 21
 
+    /// A super-seed looks like one that has nothing (BEP 16).
+    func saysUploadOnly(_ t: Int) -> Bool { torrents[t].isFinished && !isSuperSeeding(t) }
+
     /// We became, or ceased to be, one that downloads nothing more.
     func tellUploadOnly(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        let yes = torrents[t].isFinished
+        let yes = saysUploadOnly(t)
         guard yes != torrents[t].saidUploadOnly else { return }
         torrents[t].saidUploadOnly = yes
         for q in torrents[t].peers where peers[Int(q)].extensions {

@@ -28,7 +28,9 @@ extension Swarm {
                 let t = torrents[Int(p.torrent)]
                 precondition(t.isLive && t.peers[p.place] == UInt32(i), "peer and torrent disagree")
                 if t.wasReady, t.geometry != nil {
-                    let lacking = p.have.bitfield.subtracting(t.have.bitfield).setCount
+                    var lack = p.have.bitfield.subtracting(t.have.bitfield)
+                    if let unwanted = t.unwanted { lack = lack.subtracting(unwanted) }
+                    let lacking = lack.setCount
                     precondition(p.useful == lacking, "useful \(p.useful) is \(lacking)")
                     precondition(p.amInterested == (lacking > 0), "interest")
                 }
@@ -78,13 +80,13 @@ extension Swarm {
             }
             precondition(count == row.openCount && filling == row.fillingCount && unasked == row.unaskedBlocks && parked == row.parkedBytes)
             guard let picker = row.picker else {
-                precondition(row.geometry == nil || !row.wasReady || row.peers.isEmpty || row.have.isFull, "no picker")
+                precondition(row.geometry == nil || !row.wasReady || row.peers.isEmpty || row.isFinished, "no picker")
                 return
             }
             picker.checkInvariants()
             for piece in 0..<row.have.total {
                 let has = row.have.contains(piece)
-                precondition(picker.isPickable(piece) == (!has && !isOpen.contains(piece)), "piece \(piece) is nowhere or twice")
+                precondition(picker.isPickable(piece) == (!has && !isOpen.contains(piece) && isWanted(t, piece)), "piece \(piece) is nowhere or twice")
                 let owners = row.peers.reduce(0) { $0 + (!peers[Int($1)].isSeed && peers[Int($1)].have.contains(piece) ? 1 : 0) }
                 precondition(Int(picker.availability[piece]) == owners, "availability")
             }

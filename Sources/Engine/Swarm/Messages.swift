@@ -98,7 +98,8 @@ extension Swarm {
         guard peers[i].have.insert(Int(piece)) else { return useless(i, now, &effects) }
         torrents[t].picker?.increment(Int(piece))
         if peers[i].isSeed { becameSeed(i, t) }
-        if torrents[t].wasReady, !torrents[t].have.contains(Int(piece)) {
+        superSeedHeard(i, t, piece, now, &effects)
+        if torrents[t].wasReady, !torrents[t].have.contains(Int(piece)), isWanted(t, Int(piece)) {
             peers[i].useful += 1
             peers[i].nothingAtEpoch = nil
             updateInterest(i, now, &effects)
@@ -168,6 +169,7 @@ extension Swarm {
         torrents[t].metadata = nil
         torrents[t].layers = nil
         torrents[t].have = PieceSet(none: geometry.pieceCount)
+        recountWanted(t)
         for q in torrents[t].peers.reversed() {
             let i = Int(q)
             peers[i].have = PieceSet(none: geometry.pieceCount)
@@ -191,7 +193,9 @@ extension Swarm {
     func recountUseful(_ i: Int, _ t: Int) {
         guard torrents[t].wasReady, torrents[t].geometry != nil else { return }
         let have = torrents[t].have
-        if peers[i].have.isFull {
+        if let unwanted = torrents[t].unwanted {
+            peers[i].useful = peers[i].have.isEmpty ? 0 : peers[i].have.bitfield.subtracting(have.bitfield).subtracting(unwanted).setCount
+        } else if peers[i].have.isFull {
             peers[i].useful = have.total - have.count
         } else if peers[i].have.isEmpty || have.isFull {
             peers[i].useful = 0

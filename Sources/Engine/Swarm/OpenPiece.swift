@@ -32,6 +32,8 @@ struct OpenPiece {
     var isSolo = false
     /// Blocks came from a former shard: nobody is blamed alone.
     var isAdopted = false
+    /// Of files that are skipped since: nobody is asked for it any more.
+    var isUnwanted = false
     var generation: UInt32 = 0
     var torrent: Int32 = -1
     var piece = PieceIndex(rawValue: 0)
@@ -76,7 +78,7 @@ struct OpenPiece {
         if contributors == nil { contributors = .allocate(capacity: Self.maxContributors) }
         blocks.initialize(repeating: Block(), count: blockCount)
         generation &+= 1
-        (stage, isVerified, isSolo, isAdopted) = (.filling, false, false, false)
+        (stage, isVerified, isSolo, isAdopted, isUnwanted) = (.filling, false, false, false, false)
         (self.torrent, self.piece, self.firstSlot, self.length) = (torrent, piece, firstSlot, length)
         self.blockCount = UInt32(blockCount)
         unasked = UInt32(blockCount)
@@ -109,6 +111,7 @@ struct OpenPiece {
     }
     /// Whether the peer may supply blocks.
     func admits(_ peer: PeerHandle) -> Bool {
+        if isUnwanted { return false }
         if isSolo { return owner == peer }
         return contributorCount < Self.maxContributors || hasContributor(peer)
     }

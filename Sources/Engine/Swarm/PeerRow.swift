@@ -118,6 +118,9 @@ struct PeerRow {
     var lastOptimistic = Instant.zero
     var isOptimistic = false
     var metadataServing = 0
+    /// Super-seeding: the pieces that it was shown; nil: it knows of all. Of these, those that nobody else has yet.
+    var shown: Bitfield?
+    var waitsForOthers: [ShownPiece] = []
 
     // Counters.
     var downloaded: UInt64 = 0
@@ -173,7 +176,7 @@ struct TorrentRow {
     var have = PieceSet(none: 0)
     var peers: [UInt32] = []
     var dialling = 0
-    /// Only while there are peers and pieces missing.
+    /// Only while there are peers, and pieces that are wanted are missing.
     var picker: Picker?
     /// First of the list of open pieces.
     var openHead: Int32 = -1
@@ -209,15 +212,27 @@ struct TorrentRow {
     var lonelyTicket: UInt32 = 0
     /// Peers that ut_pex can name; only while somebody listens to it.
     var pex: PexLog?
+    /// A level for each piece (``FileLevel``); empty: all normal.
+    var levels: [UInt8] = []
+    /// Pieces of level `skip`; nil: none. Of these, how many are missing.
+    var unwanted: Bitfield?
+    var unwantedMissing = 0
+    /// Open pieces that were wanted when they were begun.
+    var hasUnwantedOpen = false
+    /// Somebody plays it; when its player was last heard.
+    var stream: Stream?
+    var streamHeard = Instant.zero
+    /// Only while peers are connected to whom we are super-seeding.
+    var superSeed: SuperSeed?
     /// What connected peers were told (BEP 21).
     var saidUploadOnly = false
 
     /// Every piece that is wanted is there.
-    var isFinished: Bool { isComplete }
+    var isFinished: Bool { geometry != nil && wasReady && have.count + unwantedMissing == have.total }
     var isComplete: Bool { geometry != nil && wasReady && have.isFull }
     var isPaused: Bool { traits.contains(.paused) }
     /// Peers are welcome: it has metadata and a disk, or lacks metadata and looks for it.
     var isOpenToPeers: Bool { isLive && !isPaused && (geometry == nil || wasReady) }
     /// Blocks may be asked for.
-    var isDownloading: Bool { isLive && !isPaused && isReady && !isUnwritable && !have.isFull }
+    var isDownloading: Bool { isLive && !isPaused && isReady && !isUnwritable && !isFinished }
 }

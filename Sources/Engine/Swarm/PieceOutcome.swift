@@ -17,7 +17,7 @@ extension Swarm {
         let t = Int(open[o].torrent)
         open[o].stage = .complete
         torrents[t].fillingCount -= 1
-        if torrents[t].have.contains(open[o].piece.int) {
+        if torrents[t].have.contains(open[o].piece.int) || open[o].isUnwanted {
             abandon(o, &effects)
         } else if torrents[t].isReady {
             handOver(o, &effects)
@@ -195,45 +195,51 @@ extension Swarm {
 
     private func gained(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.insert(piece) else { return }
+        let wasWanted = isWanted(t, piece)
+        if !wasWanted { torrents[t].unwantedMissing -= 1 }
         noteChange(t)
         if let picker = torrents[t].picker, picker.isPickable(piece) { picker.remove(piece) }
         for q in torrents[t].peers {
             let i = Int(q)
             let had = peers[i].have.contains(piece)
-            if had { peers[i].useful -= 1 }
-            // One that has it is told when it says that it lost it: ``lacksPiece(_:_:_:_:_:)``.
-            if !had { send(i, .have(PieceIndex(piece)), now, &effects) }
+            if had, wasWanted { peers[i].useful -= 1 }
+            // Whoever has all of it need not know, until it says that it lost it: ``lacksPiece(_:_:_:_:_:)``. One that has this piece
+            // and not all may be a super-seed (BEP 16), which shows the next when it hears who has got this one.
+            if !peers[i].isSeed { send(i, .have(PieceIndex(piece)), now, &effects) }
         }
         for q in torrents[t].peers.reversed() { updateInterest(Int(q), now, &effects) }
     }
 
     private func lost(_ t: Int, _ piece: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].have.remove(piece) else { return }
+        let isWanted = isWanted(t, piece)
+        if !isWanted { torrents[t].unwantedMissing += 1 }
+        endSuperSeeding(t, now, &effects)
         noteChange(t)
         tellLost(t, piece, now, &effects)
         tellUploadOnly(t, now, &effects)
-        for q in torrents[t].peers where peers[Int(q)].have.contains(piece) { peers[Int(q)].useful += 1 }
+        if isWanted { for q in torrents[t].peers where peers[Int(q)].have.contains(piece) { peers[Int(q)].useful += 1 } }
         ensurePicker(t)
         if let picker = torrents[t].picker, !picker.isPickable(piece), find(t, PieceIndex(piece)) == nil { picker.insert(piece) }
         for q in torrents[t].peers.reversed() { updateInterest(Int(q), now, &effects) }
     }
 
-    /// Every piece is there: nothing to pick any more, and seeds are of no use to each other.
+    /// Every piece that is wanted is there: nothing to pick any more, and seeds are of no use to each other.
     func checkComplete(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard torrents[t].isComplete else { return }
+        guard torrents[t].isFinished else { return }
         torrents[t].picker = nil
         tellUploadOnly(t, now, &effects)
         for q in torrents[t].peers.reversed() { closeIfBothSeeds(Int(q), now, &effects) }
     }
 
-    /// The picker exists while there are peers and pieces missing.
+    /// The picker exists while there are peers, and pieces that are wanted are missing.
     func ensurePicker(_ t: Int) {
-        guard torrents[t].geometry != nil, torrents[t].wasReady, !torrents[t].peers.isEmpty, !torrents[t].have.isFull else {
+        guard torrents[t].geometry != nil, torrents[t].wasReady, !torrents[t].peers.isEmpty, !torrents[t].isFinished else {
             torrents[t].picker = nil
             return
         }
         guard torrents[t].picker == nil else { return }
-        let picker = Picker(pieceCount: torrents[t].have.total, have: torrents[t].have, random: &random)
+        let picker = Picker(pieceCount: torrents[t].have.total, have: torrents[t].have, levels: torrents[t].levels, random: &random)
         var o = torrents[t].openHead
         while o >= 0 {
             if picker.isPickable(open[Int(o)].piece.int) { picker.remove(open[Int(o)].piece.int) }
@@ -263,6 +269,7 @@ extension Swarm {
         }
         if isFirst, torrents[t].peers.isEmpty {
             torrents[t].have = PieceSet(truth)
+            recountWanted(t)
         } else {
             let before = torrents[t].have.bitfield
             before.subtracting(truth).forEach { lost(t, $0, now, &effects) }
@@ -307,7 +314,7 @@ extension Swarm {
         _ id: TorrentID, _ piece: PieceIndex, firstSlot: SlotIndex, received: Bitfield, now: Instant, into effects: inout EffectBuffer
     ) {
         guard let t = rowOfTorrent[id].map(Int.init), let geometry = torrents[t].geometry, piece.int < geometry.pieceCount,
-            received.count == geometry.blockCount(of: piece), find(t, piece) == nil, !torrents[t].have.contains(piece.int),
+            received.count == geometry.blockCount(of: piece), find(t, piece) == nil, isWanted(t, piece.int), !torrents[t].have.contains(piece.int),
             freeOpen.count > 0 || openRows < maxOpen
         else {
             buffers.discard(firstSlot)

@@ -19,7 +19,10 @@ extension Swarm {
                 budget -= 1
             }
         }
-        if peers[i].requests.count < peers[i].depth { endgame(i, t, now, &effects) }
+        if peers[i].requests.count < peers[i].depth {
+            if torrents[t].stream != nil { rescueLate(i, t, now, &effects) }
+            endgame(i, t, now, &effects)
+        }
         if downTree.isActive { settleAllowance(i, now) }
     }
 
@@ -141,7 +144,7 @@ extension Swarm {
     private func openPiece(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
         guard !torrents[t].isStarved, let picker = torrents[t].picker, picker.pickable > 0, peers[i].nothingAtEpoch != picker.epoch, freeOpen.count > 0 || openRows < maxOpen
         else { return nil }
-        guard let piece = pick(i, t, picker) else {
+        guard let piece = pick(i, t, picker, now) else {
             if !peers[i].isChoking { peers[i].nothingAtEpoch = picker.epoch }
             return nil
         }
@@ -160,15 +163,14 @@ extension Swarm {
         return o
     }
 
-    private func pick(_ i: Int, _ t: Int, _ picker: Picker) -> Int? {
+    private func pick(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> Int? {
         if peers[i].isChoking {
             for piece in peers[i].allowedFast where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
             return nil
         }
+        if torrents[t].stream != nil, let piece = pickForPlayback(i, t, picker, now) { return piece }
         if let next = nextOfRun(i, picker) { return next }
-        if torrents[t].traits.contains(.sequential) { return picker.pickFirst(from: peers[i].have) }
-        for piece in peers[i].suggested where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
-        return picker.pickRarest(from: peers[i].have, random: &random)
+        return choose(i, t, picker)
     }
 
     /// A row for a piece whose run is taken; out of the picker, into the torrent's list.
@@ -265,7 +267,7 @@ extension Swarm {
     }
 
     /// Makes an asked block shared. False when its peer is receiving it, or may be: then that receive is ended first.
-    private func share(_ t: Int, _ o: Int, _ block: UInt32, _ effects: inout EffectBuffer) -> Bool {
+    func share(_ t: Int, _ o: Int, _ block: UInt32, _ effects: inout EffectBuffer) -> Bool {
         if open[o].blocks[Int(block)].state == .shared { return true }
         for q in torrents[t].peers {
             let j = Int(q)

@@ -41,6 +41,9 @@ extension Swarm {
             if torrents[t].layers != nil { fetchLayers(t, now, &effects) }
             askForPeers(t, now, &effects)
             exchangePeers(t, now, &effects)
+            abandonUnwanted(t, &effects)
+            superSeedRound(t, now, &effects)
+            endStream(t, now)
         }
         if isNewSecond { checkSuspects(now, &effects) }
         if isNewSecond { askForLonely(now, &effects) }

@@ -70,6 +70,8 @@ extension Swarm {
         guard let t = rowOfTorrent[id].map(Int.init), torrents[t].traits != traits else { return }
         let wasPaused = torrents[t].isPaused
         torrents[t].traits = traits
+        endSuperSeeding(t, now, &effects)
+        tellUploadOnly(t, now, &effects)
         if torrents[t].isPaused, !wasPaused { dropPeers(t, .torrentPaused, now, &effects) }
         if wasPaused, !torrents[t].isPaused {
             wantDials(t)
@@ -98,7 +100,7 @@ extension Swarm {
         guard let t = rowOfTorrent[id].map(Int.init) else { return }
         // BEP 27: a private torrent's peers come from its trackers.
         if torrents[t].traits.contains(.isPrivate), origin == .dht || origin == .pex || origin == .lsd { return }
-        let limit = torrents[t].isComplete ? configuration.maxCandidatesPerTorrent / 4 : configuration.maxCandidatesPerTorrent
+        let limit = torrents[t].isFinished ? configuration.maxCandidatesPerTorrent / 4 : configuration.maxCandidatesPerTorrent
         for endpoint in endpoints.prefix(2_000) where endpoint.isDialable && !reputation.isBanned(AddressKey(endpoint), now: now) {
             // Who is new is not kept waiting until somebody known is due.
             if addCandidate(t, endpoint, origin, limit: limit, isVersion2: isVersion2) { torrents[t].nextDial = .zero }

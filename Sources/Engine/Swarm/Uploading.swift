@@ -10,7 +10,7 @@ extension Swarm {
         _ i: Int, _ t: Int, _ piece: UInt32, _ begin: UInt32, _ length: UInt32, _ now: Instant, _ effects: inout EffectBuffer
     ) {
         guard let geometry = torrents[t].geometry, let index = geometry.piece(piece), length > 0, length <= Self.longestRequest,
-            UInt64(begin) + UInt64(length) <= UInt64(geometry.servedLength(of: index)), begin < geometry.length(of: index), torrents[t].have.contains(index.int)
+            UInt64(begin) + UInt64(length) <= UInt64(geometry.servedLength(of: index)), begin < geometry.length(of: index), torrents[t].have.contains(index.int), peers[i].shown?[index.int] ?? true
         else {
             peers[i].invalidRequests += 1
             if peers[i].invalidRequests > configuration.maxInvalidRequests { return close(i, .invalidRequests, now, &effects) }
@@ -65,7 +65,7 @@ extension Swarm {
     /// BEP 6: a peer with fewer than k pieces may have k of ours while choked.
     func grantFast(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let k = configuration.allowedFastCount
-        guard peers[i].fast, peers[i].grantedFast.isEmpty, k > 0, !peers[i].uploadOnly, peers[i].have.count < k, torrents[t].have.count > 0
+        guard peers[i].fast, peers[i].grantedFast.isEmpty, k > 0, !peers[i].uploadOnly, peers[i].have.count < k, torrents[t].have.count > 0, peers[i].shown == nil
         else { return }
         peers[i].grantedFast = AllowedFast.set(
             address: peers[i].endpoint, infoHash: torrents[t].infoHash, pieceCount: torrents[t].have.total, k: k, sha1: configuration.sha1)
@@ -117,7 +117,7 @@ extension Swarm {
     func chokerRound(_ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let rotates = now >= torrents[t].nextOptimistic
         if rotates { torrents[t].nextOptimistic = now + configuration.optimisticUnchokeInterval }
-        let isSeeding = torrents[t].isComplete
+        let isSeeding = torrents[t].isFinished
         let quota = 20 * UInt64(torrents[t].geometry?.pieceLength ?? 0)
         var contenders: [Choker.Contender] = []
         contenders.reserveCapacity(torrents[t].peers.count)

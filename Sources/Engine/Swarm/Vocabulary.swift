@@ -19,6 +19,8 @@ package struct TorrentTraits: OptionSet, Hashable, Sendable {
     package static let isPrivate = TorrentTraits(rawValue: 1 << 0)
     package static let paused = TorrentTraits(rawValue: 1 << 1)
     package static let sequential = TorrentTraits(rawValue: 1 << 2)
+    /// BEP 16.
+    package static let superSeeding = TorrentTraits(rawValue: 1 << 3)
 }
 
 package struct TorrentSpec: Sendable {
@@ -132,6 +134,10 @@ package struct SwarmConfiguration: Sendable {
     /// Part of the pieces that must be there before the endgame begins, unless no more than four are missing.
     package var endgameThreshold = 0.95
     package var maxDialsPerSecond = 30
+    package var selection = PieceSelection.rarestFirst
+    /// Sequential: pieces from which the next is taken; part of the peers that must have them on average.
+    package var sequentialWindow = 10
+    package var sequentialFallbackThreshold = 0.1
     /// Said as `reqq`. More are rejected, or the socket of a peer without BEP 6 is held back.
     package var maxQueuedRequestsPerPeer = 2_000
     /// Of a peer without BEP 6, to which nothing can be rejected: it would wait for ever for a request that was dropped.

@@ -48,6 +48,6 @@ extension Swarm {
     /// The piece after the last one, so that one request of the shell covers both.
     func nextOfRun(_ i: Int, _ picker: Picker) -> Int? {
         let next = peers[i].lastPicked + 1
-        return peers[i].isWebSeed && next > 0 && next < peers[i].have.total && picker.isPickable(next) ? next : nil
+        return peers[i].isWebSeed && next > 0 && next < peers[i].have.total && picker.isPickable(next) && picker.isMostWanted(next) ? next : nil
     }
 }

@@ -117,13 +117,16 @@ package struct FileRow: Codable, Equatable, Sendable {
     package var progress: Double
     /// Where it begins in the torrent's bytes.
     package var offset: UInt64?
-    package init(index: Int, path: String, length: UInt64, done: UInt64, progress: Double, offset: UInt64? = nil) {
+    /// skip, low, normal, high, maximum.
+    package var priority: String
+    package init(index: Int, path: String, length: UInt64, done: UInt64, progress: Double, offset: UInt64? = nil, priority: String = "normal") {
         self.offset = offset
         self.index = index
         self.path = path
         self.length = length
         self.done = done
         self.progress = progress
+        self.priority = priority
     }
 }
 

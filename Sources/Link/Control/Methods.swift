@@ -191,6 +191,12 @@ package struct AddParameters: Codable, Equatable, Sendable {
     package var sequential: Bool?
     /// "1.2.3.4:6881" or "[::1]:6881"; at most 2,000.
     package var peers: [String]?
+    /// Files to fetch, "3" or "3-7"; absent: all, or those that a magnet names (BEP 53).
+    package var only: [String]?
+    /// "3=high", "4-6=skip": on top of `only`.
+    package var priorities: [String]?
+    /// Instead of both: a level for each file that is no padding, in order; what lacks is normal. Of a .torrent file only.
+    package var levels: [String]?
     /// Display name instead of the torrent's own.
     package var name: String?
     /// One that does not exist is created.

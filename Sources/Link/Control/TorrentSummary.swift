@@ -52,6 +52,9 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
     package var sequential: Bool
     package var pieceCount: Int
     package var piecesHave: Int
+    /// Bytes of the files that are not skipped, and of these had. `progress` and `eta` are about these.
+    package var wanted: UInt64
+    package var wantedDone: UInt64
 
     // What the session adds to the transfer. Each stands at the value at which nothing was said.
     /// "": none.
@@ -117,7 +120,7 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
         hash: String, hashV2: String? = nil, name: String, state: TorrentState, progress: Double, done: UInt64, size: UInt64,
         downRate: UInt64, upRate: UInt64, peers: Int, seeds: Int, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64,
         ratio: Double, eta: UInt64? = nil, error: String? = nil, savePath: String, addedAt: UInt64, completedAt: UInt64? = nil,
-        isPrivate: Bool, sequential: Bool, pieceCount: Int, piecesHave: Int
+        isPrivate: Bool, sequential: Bool, pieceCount: Int, piecesHave: Int, wanted: UInt64? = nil, wantedDone: UInt64? = nil
     ) {
         self.hash = hash
         self.hashV2 = hashV2
@@ -143,6 +146,8 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
         self.sequential = sequential
         self.pieceCount = pieceCount
         self.piecesHave = piecesHave
+        self.wanted = wanted ?? size
+        self.wantedDone = wantedDone ?? done
     }
 
     /// Appends the object as JSON. By hand: `list` of 50,000 torrents and `watch` at 40 ticks a second pass here, and
@@ -173,6 +178,8 @@ package struct TorrentSummary: Codable, Equatable, Sendable {
         json.field(&out, "sequential", sequential)
         json.field(&out, "pieceCount", UInt64(pieceCount))
         json.field(&out, "piecesHave", UInt64(piecesHave))
+        json.field(&out, "wanted", wanted)
+        json.field(&out, "wantedDone", wantedDone)
         appendSession(&json, &out)
         json.close(&out)
     }

@@ -18,6 +18,8 @@ package struct TorrentFlags: OptionSet, Sendable, Hashable {
     package static let firstLastFirst = TorrentFlags(rawValue: 1 << 8)
     /// BEP 16.
     package static let superSeeding = TorrentFlags(rawValue: 1 << 9)
+    /// Of DiskTorrentAdd: a move was under way, and is asked for again next.
+    package static let moving = TorrentFlags(rawValue: 1 << 10)
 }
 
 package enum PeerSource: UInt8, Sendable, Hashable, CaseIterable {

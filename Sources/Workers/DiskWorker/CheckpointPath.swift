@@ -11,7 +11,7 @@ extension DiskEngine {
 
     func sync(_ id: TorrentID, _ all: Bool) {
         guard let record = records[id], let layout = record.layout else { return handle(.synced(id, nil)) }
-        var files = all ? layout.files.indices.filter { !layout.files[$0].isPad && layout.files[$0].length > 0 && record.exists[$0] } : record.dirty.sorted()
+        var files = all ? layout.files.indices.filter { !layout.files[$0].isPad && layout.files[$0].length > 0 && record.exists[$0] } : record.dirty.filter { $0 < layout.files.count }.sorted()
         record.dirty = []
         let group = TransferGroup { [unowned self] group in
             failPoints.hit(.dataSynced)
@@ -78,8 +78,8 @@ extension DiskEngine {
         struct Item: Sendable {
             let path: String, isExecutable: Bool, isEmpty: Bool, target: String?
         }
-        let items = layout.files.compactMap { file -> Item? in
-            guard !file.isPad, file.isExecutable || file.length == 0 else { return nil }
+        let items = layout.files.enumerated().compactMap { i, file -> Item? in
+            guard !file.isPad, file.isExecutable || file.length == 0, record.spec.levels.level(of: i) != FileLevel.skip, i < layout.payloadCount else { return nil }
             return Item(path: file.path, isExecutable: file.isExecutable, isEmpty: file.length == 0, target: file.linkTarget)
         }
         if items.isEmpty { return handle(.finished(id, nil)) }

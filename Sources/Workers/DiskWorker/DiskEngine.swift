@@ -136,7 +136,7 @@ package final class DiskEngine {
 
     private func perform(_ effect: DiskEffect) {
         switch effect {
-        case .open(let id, let spec, let scan): look(id, spec, scan)
+        case .open(let id, let spec, let scan, let isSettled): look(id, spec, scan, isSettled: isSettled)
         case .hash(let job, let request): hash(job, request)
         case .write(let job, let request): write(job, request)
         case .readFile(let job, let request): read(job, request)
@@ -152,7 +152,7 @@ package final class DiskEngine {
         case .durable:
             failPoints.hit(.durableSent)
             deliver(effect)
-        case .verified, .stored, .storeFailed, .readDone, .ready, .unready, .report, .undurable, .removed, .movedTo, .drained:
+        case .verified, .stored, .storeFailed, .readDone, .ready, .unready, .levels, .report, .undurable, .removed, .movedTo, .drained:
             deliver(effect)
         }
     }

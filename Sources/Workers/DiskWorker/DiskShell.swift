@@ -15,6 +15,8 @@ package final class DiskShell: WorkerShell {
     private var engine: DiskEngine!
     private var isStarted = false
     private var isReady = false
+    /// strategy.streaming_mode.
+    private let endsFirst: Bool
     private var statsAt = Instant.zero
     private var lastStats = DiskStats(
         bytesWritten: 0, bytesRead: 0, piecesHashed: 0, piecesFailed: 0, queueDepth: 0, directWrites: 0, bufferedWrites: 0, syncs: 0)
@@ -26,6 +28,7 @@ package final class DiskShell: WorkerShell {
     package init(kit: WorkerKit) throws {
         self.kit = kit
         let settings = kit.settings
+        endsFirst = settings.bool("strategy.streaming_mode")
         var options = DiskEngine.Options()
         options.directIO = settings.bool("disk.direct_io")
         let threads = settings.int("disk.hash_workers"), cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
@@ -118,7 +121,12 @@ package final class DiskShell: WorkerShell {
                 engine.handle(.recheck(TorrentID(rawValue: m.torrent)))
             case .diskTorrentFlags:
                 let m: DiskTorrentFlags = try frame.decode()
-                engine.handle(.pause(TorrentID(rawValue: m.torrent), TorrentFlags(rawValue: m.flags).contains(.paused)))
+                let id = TorrentID(rawValue: m.torrent), flags = TorrentFlags(rawValue: m.flags)
+                engine.handle(.endsFirst(id, endsFirst || flags.contains(.firstLastFirst)))
+                engine.handle(.pause(id, flags.contains(.paused)))
+            case .diskTorrentLevels:
+                let m: DiskTorrentLevels = try frame.decode()
+                engine.handle(.select(TorrentID(rawValue: m.torrent), Self.levels(m.levels), selection: m.selection))
             case .diskReplayEnd:
                 engine.handle(.replayEnd)
                 isReplayed = true
@@ -169,8 +177,13 @@ package final class DiskShell: WorkerShell {
             metainfoPath: m.metainfoPath, savePath: m.savePath, durable: m.durable, sourceDevice: m.sourceDevice,
             allocation: Allocation(rawValue: m.allocation) ?? .sparse, paused: flags.contains(.paused),
             skipCheck: flags.contains(.skipCheck), unclean: flags.contains(.unclean))
+        (spec.levels, spec.endsFirst) = (Self.levels(m.levels), endsFirst || flags.contains(.firstLastFirst))
+        (spec.selection, spec.isMoving) = (m.selection, flags.contains(.moving))
         spec.names = Self.names(m.renames, m.suffix)
         engine.handle(.add(TorrentID(rawValue: m.torrent), spec))
+    }
+    private static func levels(_ runs: [FileLevelRun]) -> FileLevels {
+        FileLevels(runs: runs.map { FileLevels.Run(first: $0.first, count: $0.count, level: $0.level) })
     }
     private static func names(_ renames: [PathRename], _ suffix: String) -> FileNames {
         FileNames(renames: renames.map { FileNames.Rename(from: $0.from, to: $0.to) }, suffix: suffix)
@@ -202,6 +215,7 @@ package final class DiskShell: WorkerShell {
         case .ready(let id, let have, let shard):
             sendTails(id, shard)
             toShards(shard, TorrentReady(torrent: id.rawValue, have: have.wireBytes))
+        case .levels(let id, let levels, let shard): sayLevels(id, levels, shard)
         case .unready(let id, let why, let shard): toShards(shard, TorrentUnready(torrent: id.rawValue, reason: why.rawValue))
         case .report(let id, let report): toSession(state(id, report))
         case .durable(let id, let runs): eachFrame(runs) { toSession(Durable(torrent: id.rawValue, runs: $0)) }
@@ -226,7 +240,24 @@ package final class DiskShell: WorkerShell {
         DiskTorrentState(
             torrent: id.rawValue, state: r.state.rawValue, piecesHave: r.piecesHave, bytesHave: r.bytesHave,
             piecesChecked: r.piecesChecked, errorKind: (r.fault.map { DiskErrorKind($0.kind) } ?? .none).rawValue,
-            message: r.fault?.text ?? "")
+            message: r.fault?.text ?? "", bytesWanted: r.bytesWanted, bytesWantedHave: r.bytesWantedHave, selection: r.selection)
+    }
+    /// In frames of at most ``runsPerFrame`` runs; the first begins anew.
+    private func sayLevels(_ id: TorrentID, _ levels: [UInt8], _ shard: UInt16?) {
+        var runs: [PieceLevelRun] = []
+        for (piece, level) in levels.enumerated() {
+            if let last = runs.last, last.level == level {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append(PieceLevelRun(first: UInt32(piece), count: 1, level: level))
+            }
+        }
+        var at = 0
+        repeat {
+            let end = min(runs.count, at + Self.runsPerFrame)
+            toShards(shard, PieceLevels(torrent: id.rawValue, continues: at == 0 ? 0 : 1, isLast: end == runs.count ? 1 : 0, runs: Array(runs[at..<end])))
+            at = end
+        } while at < runs.count
     }
     private func toShard<M: IPCMessage>(_ shard: UInt16, _ message: M) {
         if let edge = kit.edge(.peer, shard) { kit.send(message, to: edge) }

@@ -104,6 +104,12 @@ package final class FileOperations: @unchecked Sendable {
         if try faults.enter(.allocate) { return }
         try Files.allocate(fd, mode: 0, offset: 0, length: length)
     }
+    /// Gives the blocks of `range` back; it reads as zeros then.
+    func punch(_ fd: Int32, _ range: Range<UInt64>) throws(Errno) {
+        if try faults.enter(.allocate) { return }
+        // FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+        try Files.allocate(fd, mode: 0x03, offset: range.lowerBound, length: range.upperBound - range.lowerBound)
+    }
     func readAll(_ fd: Int32, _ p: UnsafeMutableRawPointer, _ n: Int, offset: UInt64) throws(Errno) -> Int {
         _ = try faults.enter(.read)
         var done = 0

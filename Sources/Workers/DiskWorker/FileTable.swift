@@ -102,7 +102,9 @@ final class FileTable {
         let engine = engine.value!
         let plan = OpenPlan(
             folder: record.spec.savePath, path: record.path(file.index), length: file.length, writing: writing,
-            mayBeShort: !record.exists[file.index], allocation: record.spec.allocation,
+            mayBeShort: !record.exists[file.index],
+            // The part-file is as long as the torrent and nearly all hole.
+            allocation: record.layout!.partIndex == file.index ? .sparse : record.spec.allocation,
             wantsDirect: engine.directIO && file.length >= Self.directThreshold)
         let operations = engine.operations, box = Box<Result<OpenedFile, DiskFault>>()
         engine.work({

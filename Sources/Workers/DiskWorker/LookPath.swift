@@ -7,13 +7,13 @@ import Primitives
 // The look at a torrent: its metainfo, the size of each file, and for a check where data is at all.
 
 extension DiskEngine {
-    func look(_ id: TorrentID, _ spec: TorrentSpec, _ scan: Bool) {
+    func look(_ id: TorrentID, _ spec: TorrentSpec, _ scan: Bool, isSettled: Bool) {
         let record = records[id] ?? TorrentRecord(id: id, spec: spec)
         records[id] = record
         record.spec = spec
         let operations = operations, box = Box<Result<Looked, DiskFault>>()
         work({
-            do throws(DiskFault) { box.value = .success(try lookAt(spec, scan, operations)) } catch { box.value = .failure(error) }
+            do throws(DiskFault) { box.value = .success(try lookAt(spec, scan, isSettled, operations)) } catch { box.value = .failure(error) }
             return 0
         }) { [unowned self] _ in
             switch box.value! {
@@ -21,6 +21,10 @@ extension DiskEngine {
             case .success(let looked):
                 guard records[id] != nil else { return handle(.opened(id, .success(looked.found))) }
                 let layout = looked.found.layout
+                // Bytes changed their place: what is open and known of files is about others.
+                if let before = record.layout, before.inParts != layout.inParts || before.partIndex != layout.partIndex {
+                    table.closeAll(record, forgetting: true)
+                }
                 record.layout = layout
                 record.original = looked.original
                 record.exists = Bitfield(count: layout.files.count)
@@ -40,9 +44,9 @@ private struct Looked: Sendable {
     let hashes: PieceHashes
 }
 
-private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ operations: FileOperations) throws(DiskFault) -> Looked {
+private func lookAt(_ spec: TorrentSpec, _ scan: Bool, _ isSettled: Bool, _ operations: FileOperations) throws(DiskFault) -> Looked {
     let (original, hashes) = try loadMetainfo(spec.metainfoPath, operations)
-    let layout = original.named(spec.names)
+    let layout = try PartFile.layout(original.named(spec.names), spec, isSettled: isSettled, operations)
     var sizes = [Int64](repeating: -1, count: layout.files.count)
     do throws(Errno) {
         let root: Int32
@@ -126,7 +130,7 @@ private struct Scan {
     }
     private mutating func mark(_ file: Int, _ from: UInt64, _ to: UInt64) {
         guard to > from else { return }
-        let size = UInt64(layout.geometry.pieceLength), start = layout.starts[file]
+        let size = UInt64(layout.geometry.pieceLength), start = layout.start(of: file)
         for piece in Int((start + from) / size)...Int((start + to - 1) / size) { withData.insert(piece) }
     }
 

@@ -12,7 +12,10 @@ extension DiskEngine {
             return handle(.moved(id, DiskFault(.busy, "the torrent's files are not known")))
         }
         table.closeAll(record, forgetting: true)
-        let from = record.spec.savePath, target = original.named(names), operations = operations
+        let from = record.spec.savePath, operations = operations
+        let renamed = original.named(names)
+        // The part-file keeps its name.
+        let target = layout.partIndex.map { renamed.routed(layout.inParts, partFile: layout.files[$0].path) } ?? renamed
         let run = { [unowned self] in
             isMoving = true
             let box = Box<DiskFault>()

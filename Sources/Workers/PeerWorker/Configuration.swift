@@ -38,6 +38,10 @@ extension SwarmConfiguration {
         endgameThreshold = settings.number("strategy.endgame_threshold")
         endgameDuplicates = settings.int("strategy.endgame_duplicates")
         enablePex = settings.bool("discovery.enable_pex")
+        selection = PieceSelection(rawValue: settings.string("strategy.piece_selection")) ?? .rarestFirst
+        if settings.bool("strategy.streaming_mode") { selection = .sequential }
+        sequentialWindow = settings.int("strategy.sequential_window")
+        sequentialFallbackThreshold = settings.number("strategy.sequential_fallback_threshold")
         maxPendingPerAddress = settings.int("security.max_handshakes_per_address")
         let encryption = EncryptionRules(settings)
         dialsEncryptedFirst = encryption.dialsEncryptedFirst

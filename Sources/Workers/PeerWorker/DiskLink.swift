@@ -147,6 +147,7 @@ extension PeerShell {
 
     func receivedFromDisk(_ frame: Frame, now: Instant) throws {
         switch frame.type {
+        case .pieceLevels: pieceLevels(try frame.decode(), now: now)
         case .torrentReady: torrentReady(try frame.decode(), now: now)
         case .torrentUnready: torrentUnready(try frame.decode(), now: now)
         case .pieceVerified: pieceVerified(try frame.decode(), now: now)
@@ -162,6 +163,7 @@ extension PeerShell {
 
     /// The session has named the torrent.
     func torrentNamed(_ torrent: TorrentID, now: Instant) {
+        if earlyLevels.contains(torrent), let geometry = torrents[torrent]?.geometry { applyLevels(torrent, geometry, now: now) }
         if let m = earlyReady.removeValue(forKey: torrent) { torrentReady(m, now: now) }
     }
 
@@ -178,6 +180,32 @@ extension PeerShell {
             earlyReady[torrent] = nil
             swarm.diskUnready(torrent, now: now, into: &effects)
         }
+    }
+
+    /// In one frame or several; the last makes it so.
+    private func pieceLevels(_ m: PieceLevels, now: Instant) {
+        let id = TorrentID(rawValue: m.torrent)
+        if m.continues == 0 { levelRuns[id] = [] }
+        levelRuns[id, default: []] += m.runs
+        guard m.isLast != 0 else { return }
+        guard let geometry = torrents[id]?.geometry else {
+            // Kept until the session has named the torrent.
+            earlyLevels.insert(id)
+            return
+        }
+        applyLevels(id, geometry, now: now)
+    }
+    private func applyLevels(_ id: TorrentID, _ geometry: PieceGeometry, now: Instant) {
+        let runs = levelRuns.removeValue(forKey: id) ?? []
+        earlyLevels.remove(id)
+        var levels: [UInt8] = []
+        if !runs.isEmpty {
+            levels = [UInt8](repeating: FileLevel.normal, count: geometry.pieceCount)
+            for run in runs where UInt64(run.first) + UInt64(run.count) <= UInt64(geometry.pieceCount) {
+                for piece in Int(run.first)..<Int(run.first + run.count) { levels[piece] = min(run.level, FileLevel.urgent) }
+            }
+        }
+        swarm.setLevels(id, levels, now: now, into: &effects)
     }
 
     private func torrentReady(_ m: TorrentReady, now: Instant) {

@@ -75,6 +75,9 @@ package final class PeerShell: WorkerShell {
     var tails: [TorrentID: (pieces: [UInt32], lengths: [UInt32])] = [:]
     /// Files whose piece layers the session is naming, until the last part.
     var wantedLayers: [TorrentID: [LayerFile]] = [:]
+    /// Piece levels as they come in, and those that came before their torrent.
+    var levelRuns: [TorrentID: [PieceLevelRun]] = [:]
+    var earlyLevels: Set<TorrentID> = []
 
     // Session
     var replayed: Set<TorrentID> = []

@@ -38,6 +38,9 @@ extension PeerShell {
             sendPeerList(TorrentID(rawValue: m.torrent), correlation: frame.correlation)
         case .pieceStatesWanted: sendPieceStates(TorrentID(rawValue: try frame.decode(PieceStatesWanted.self).torrent), correlation: frame.correlation)
         case .peerReplayEnd: replayEnded(now: now)
+        case .peerStreamPosition:
+            let m = try frame.decode(PeerStreamPosition.self)
+            swarm.position(TorrentID(rawValue: m.torrent), offset: m.offset, end: m.end, now: now, into: &effects)
         case .peerBans:
             for ban in try frame.decode(PeerBans.self).bans.prefix(10_000) {
                 swarm.importBan(
@@ -75,6 +78,8 @@ extension PeerShell {
 
     private func removeTorrent(_ id: TorrentID, now: Instant) {
         guard let removed = torrents.removeValue(forKey: id) else { return }
+        levelRuns[id] = nil
+        earlyLevels.remove(id)
         removed.infoHashes.forEach { swarmKeys.remove($0) }
         torrentOrder.removeAll { $0 == id }
         removeWebSeeds(id)
@@ -185,6 +190,7 @@ extension TorrentTraits {
         if flags.contains(.isPrivate) { insert(.isPrivate) }
         if flags.contains(.paused) { insert(.paused) }
         if flags.contains(.sequential) { insert(.sequential) }
+        if flags.contains(.superSeeding) { insert(.superSeeding) }
     }
 }
 

@@ -179,7 +179,9 @@ extension SessionShell {
     /// Of everything that ``apiRow(_:)`` sends but times that only pass.
     private static func signature(_ row: ApiTorrent) -> Int {
         var hasher = Hasher()
-        for n in [row.downRate, row.upRate, row.bytesHave, row.downloaded, row.downloadedAgain, row.uploaded, row.completedAt, row.lastActivity, row.seenComplete] {
+        for n in [
+            row.downRate, row.upRate, row.bytesHave, row.downloaded, row.downloadedAgain, row.uploaded, row.completedAt, row.lastActivity, row.seenComplete, row.bytesWanted, row.bytesWantedHave,
+        ] {
             hasher.combine(n)
         }
         for n in [row.flags, UInt32(row.phase), UInt32(row.diskState), row.maxPeers, row.piecesHave, row.piecesChecked, row.peers, row.seeds, row.options, row.queuePosition, row.pieceCount] {
@@ -242,7 +244,8 @@ extension SessionShell {
             inactiveTimeLimit: s.inactiveSeedingTimeLimit, maxRatio: thousandths(s.maxRatio), maxSeedingTime: s.maxSeedingTime, maxInactiveTime: s.maxInactiveSeedingTime,
             lastActivity: s.lastActivity ?? 0, seenComplete: s.seenComplete ?? 0, timeActive: s.timeActive, seedingTime: s.seedingTime,
             availability: Int64((s.availability * 1000).rounded()), downloadedSession: s.downloadedSession, uploadedSession: s.uploadedSession,
-            limitGroup: record.limitGroup, maxPeers: UInt32(clamping: record.limits.maxPeers ?? settings.int("network.max_peers_per_torrent")))
+            limitGroup: record.limitGroup, maxPeers: UInt32(clamping: record.limits.maxPeers ?? settings.int("network.max_peers_per_torrent")),
+            bytesWanted: s.wanted, bytesWantedHave: s.wantedDone)
     }
 
     // MARK: the rest

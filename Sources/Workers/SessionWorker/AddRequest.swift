@@ -78,11 +78,12 @@ extension SessionShell {
         }
         let isPaused = p.paused ?? wishes.isPaused
         let options = try wishes.options(p)
-        func new(_ facts: TorrentFacts, _ peers: [Endpoint], comment: String) -> NewTorrent {
+        func new(_ facts: TorrentFacts, _ peers: [Endpoint], comment: String, _ levels: FileLevels) -> NewTorrent {
             var new = NewTorrent(facts: facts, savePath: save, isPaused: isPaused, isSequential: p.sequential ?? false, skipCheck: p.skipCheck ?? false, peers: peers)
             new.options = options
             (new.downLimit, new.upLimit) = (p.downLimit.map { Int64(clamping: $0) }, p.upLimit.map { Int64(clamping: $0) })
             new.options.comment = comment
+            new.levels = levels
             new.isFirstInQueue = p.topOfQueue ?? wishes.isFirstInQueue
             return new
         }
@@ -94,14 +95,17 @@ extension SessionShell {
             }
             guard let data = Data(base64Encoded: text) else { throw ControlError(.invalidParameters, "torrent is not base64") }
             let note = TorrentReading.Note(savePath: save, addedAt: now, isPaused: isPaused, isSequential: p.sequential ?? false)
+            let chooses = p.only != nil || p.priorities != nil || p.levels != nil
+            let files = chooses ? (try? Metainfo(parsing: [UInt8](data)))?.files : nil
+            let levels = if let names = p.levels { try Self.levels(names, of: files) } else { try Self.levels(only: p.only, priorities: p.priorities, of: files?.count) }
             do throws(TorrentReading.Refused) {
                 var reading = try TorrentReading([UInt8](data), note: note)
                 if let link = reading.magnetForLayers {
                     // BEP 52 calls it invalid without its piece layers; peers have them, as they have a magnet's.
-                    return Parsed(new: new(MagnetReading.facts(link), peers, comment: ""), content: .magnet(link.link, savePath: save), nodes: reading.nodes)
+                    return Parsed(new: new(MagnetReading.facts(link), peers, comment: "", levels), content: .magnet(link.link, savePath: save), nodes: reading.nodes)
                 }
                 reading.lay(out: options.layout)
-                var torrent = new(reading.facts, peers, comment: reading.comment)
+                var torrent = new(reading.facts, peers, comment: reading.comment, levels)
                 (torrent.names, torrent.givenRoots) = (reading.names, reading.roots)
                 return Parsed(new: torrent, content: .torrent(reading.stored), nodes: reading.nodes)
             } catch { throw ControlError(.invalidParameters, "not a usable torrent: \(error)") }
@@ -109,8 +113,12 @@ extension SessionShell {
             let magnet: Magnet
             do throws(MagnetError) { magnet = try Magnet(parsing: link) } catch { throw ControlError(.invalidParameters, error.description) }
             // x.pe with a host name would need a resolver here; trackers find such peers.
+            // The link's own choice, unless the user makes one.
+            guard p.levels == nil else { throw ControlError(.invalidParameters, "levels by position need a .torrent file") }
+            var levels = try Self.levels(only: p.only, priorities: p.priorities, of: nil)
+            if p.only == nil, p.priorities == nil, let chosen = magnet.selectOnly { levels = .only(chosen.ranges) }
             let named = magnet.peers.compactMap(\.endpoint).filter(\.isDialable)
-            return Parsed(new: new(MagnetReading.facts(magnet), peers + named, comment: ""), content: .magnet(magnet.link, savePath: save))
+            return Parsed(new: new(MagnetReading.facts(magnet), peers + named, comment: "", levels), content: .magnet(magnet.link, savePath: save))
         default: throw ControlError(.invalidParameters, "exactly one of torrent, magnet and url must be given")
         }
     }
@@ -159,7 +167,8 @@ struct AddWishes: Sendable {
         o.tags = p.tags ?? []
         // A folder that was named is where it stays.
         o.isAutoManaged = (p.save ?? "").isEmpty && (p.autoManaged ?? isAutoManaged)
-        try SessionShell.refuseAbsent(firstLastFirst: p.firstLastFirst, superSeeding: p.superSeeding)
+        o.isFirstLastFirst = p.firstLastFirst ?? false
+        o.isSuperSeeding = p.superSeeding ?? false
         o.isForced = p.forceStart ?? false
         o.share = ShareLimits(
             ratio: try SessionShell.ratio(p.ratioLimit) ?? ShareLimits.inherited, seeding: try SessionShell.limitSeconds(p.seedingTimeLimit) ?? ShareLimits.inherited,

@@ -24,11 +24,11 @@ extension SessionShell {
             progress = facts.pieceCount == 0 ? 1 : Double(row.disk.piecesChecked) / Double(facts.pieceCount)
         } else if complete {
             progress = 1
-        } else if facts.totalLength > 0 {
-            progress = Double(done) / Double(facts.totalLength)
+        } else if row.bytesWanted > 0 {
+            progress = Double(row.bytesWantedHave) / Double(row.bytesWanted)
         }
         let basis = total.downloaded > 0 ? total.downloaded : facts.totalLength
-        let eta = row.phase == .downloading && row.downRate > 0 ? (facts.totalLength - done) / row.downRate : nil
+        let eta = row.phase == .downloading && row.downRate > 0 ? (row.bytesWanted - row.bytesWantedHave) / row.downRate : nil
         return TorrentSummary(
             hash: facts.infoHash.hex, hashV2: facts.infoHashV2 == SHA256Digest() ? nil : facts.infoHashV2.hex, name: record.name,
             state: state(row.phase), progress: progress, done: done, size: facts.totalLength, downRate: row.downRate, upRate: row.upRate,
@@ -36,7 +36,8 @@ extension SessionShell {
             uploaded: total.uploaded, ratio: basis == 0 ? 0 : Double(total.uploaded) / Double(basis), eta: eta,
             error: row.error.isEmpty ? nil : row.error, savePath: record.savePath, addedAt: record.addedAt,
             completedAt: record.completedAt == 0 ? nil : record.completedAt, isPrivate: facts.isPrivate, sequential: record.isSequential,
-            pieceCount: Int(facts.pieceCount), piecesHave: Int(row.disk.piecesHave))
+            pieceCount: Int(facts.pieceCount), piecesHave: Int(row.disk.piecesHave),
+            wanted: row.bytesWanted, wantedDone: row.isComplete ? row.bytesWanted : row.bytesWantedHave)
     }
 
     static func state(_ phase: TorrentPhase) -> TorrentState {
@@ -164,9 +165,10 @@ extension SessionShell {
         let row = core.row(id)!
         guard row.record.facts.hasMetadata else { throw ControlError(.noMetadata, "the magnet's metadata has not arrived") }
         let token = wait(from, .files(id), for: Self.workerAnswer)
-        guard row.isDiskKnown, row.disk.condition != .queued, !row.isComplete, let edge = kit.edge(.disk, row.device) else {
+        let hasAll = row.disk.piecesHave == row.record.facts.pieceCount && row.isComplete
+        guard row.isDiskKnown, row.disk.condition != .queued, !hasAll, let edge = kit.edge(.disk, row.device) else {
             // All or nothing is known without asking; while the disk worker is away so is what is between.
-            return listFiles(token, row.isComplete ? .all : .unknown)
+            return listFiles(token, hasAll ? .all : .unknown)
         }
         kit.send(DiskFileProgressWanted(torrent: id.rawValue), to: edge, correlation: token)
     }
@@ -178,7 +180,8 @@ extension SessionShell {
     }
 
     private func listFiles(_ token: UInt64, _ progress: FileProgress) {
-        guard case .files(let id)? = pending[token]?.kind, let hash = core.row(id)?.record.facts.infoHash else { return }
+        guard case .files(let id)? = pending[token]?.kind, let record = core.row(id)?.record else { return }
+        let hash = record.facts.infoHash, levels = record.levels
         pending[token]!.deadline = .never
         pending[token]!.kind = .pool
         let files = self.files, names = core.row(id)!.record.names
@@ -197,7 +200,7 @@ extension SessionShell {
                 rows.append(
                     FileRow(
                         index: i, path: Text.printable(names.name(file.path), limit: 4096), length: file.length, done: done,
-                        progress: file.length == 0 ? 1 : Double(done) / Double(file.length), offset: file.offset))
+                        progress: file.length == 0 ? 1 : Double(done) / Double(file.length), offset: file.offset, priority: FileLevel.name(levels.level(of: i))))
             }
             return FilesAnswer(files: rows)
         }) { [self] answer in

@@ -131,6 +131,11 @@ package final class CatalogStore: Sendable {
         migrator.registerMigration("limits of torrents") { db in
             try db.execute(sql: "ALTER TABLE torrents ADD COLUMN limits TEXT NOT NULL DEFAULT ''")
         }
+        migrator.registerMigration("file levels") { db in
+            // As FileLevels.text: "0-3=skip,7=high". Torrents of which all files are wanted alike have no row.
+            try db.execute(
+                sql: "CREATE TABLE file_levels (torrent INTEGER PRIMARY KEY REFERENCES torrents(id) ON DELETE CASCADE, levels TEXT NOT NULL, is_done INTEGER NOT NULL)")
+        }
         migrator.registerMigration("bans") { db in
             // `until` and `made_at` in seconds since 1970, `reason` as in the frames.
             try db.execute(
@@ -168,6 +173,8 @@ package final class CatalogStore: Sendable {
                 var durable: [UInt32: [UInt8]] = [:]
                 let bits = try Row.fetchCursor(db, sql: "SELECT torrent, bits FROM durable")
                 while let row = try bits.next() { durable[row[0]] = [UInt8](row[1] as Data) }
+                var levels: [UInt32: (text: String, isDone: Bool)] = [:]
+                for row in try Row.fetchAll(db, sql: "SELECT torrent, levels, is_done FROM file_levels") { levels[row[0]] = (row[1], row[2]) }
                 let rows = try Row.fetchCursor(db, sql: TorrentColumns.select)
                 while let row = try rows.next() {
                     guard var record = TorrentColumns.record(row, sameRun: sameRun) else {
@@ -176,6 +183,11 @@ package final class CatalogStore: Sendable {
                     // From before there was an order: that of adding.
                     record.options.rank = Int64(record.id.rawValue)
                     if let known = activities[record.id.rawValue] { record.activity = known }
+                    if let stored = levels[record.id.rawValue] {
+                        guard let read = FileLevels(stored.text) else { throw Failure.damaged("row \(record.id) of file_levels") }
+                        record.levels = read
+                        record.isSelectionDone = stored.isDone
+                    }
                     let stored = durable[record.id.rawValue]
                     loaded.records.append((record, stored.flatMap { Bitfield(wire: $0, count: Int(record.facts.pieceCount)) }))
                 }
@@ -251,10 +263,17 @@ package final class CatalogStore: Sendable {
                 let put = try db.cachedStatement(sql: TorrentColumns.upsert)
                 let counters = try db.cachedStatement(sql: TorrentColumns.upsertCounters)
                 let options = try db.cachedStatement(sql: OptionColumns.putOptions)
+                let levels = try db.cachedStatement(sql: "INSERT OR REPLACE INTO file_levels VALUES (?, ?, ?)")
+                let noLevels = try db.cachedStatement(sql: "DELETE FROM file_levels WHERE torrent = ?")
                 for record in batch.puts {
                     try put.execute(arguments: TorrentColumns.arguments(record))
                     try options.execute(arguments: OptionColumns.options(record))
                     try counters.execute(arguments: TorrentColumns.arguments(record.id, record.counters))
+                    if record.levels.isDefault {
+                        try noLevels.execute(arguments: [Int64(record.id.rawValue)])
+                    } else {
+                        try levels.execute(arguments: [Int64(record.id.rawValue), record.levels.text, record.isSelectionDone])
+                    }
                 }
                 // What was removed meanwhile has no row to refer to.
                 let durable = try db.cachedStatement(

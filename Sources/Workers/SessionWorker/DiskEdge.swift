@@ -17,7 +17,8 @@ extension SessionShell {
                     TorrentID(rawValue: m.torrent),
                     DiskReport(
                         condition, piecesHave: m.piecesHave, bytesHave: m.bytesHave, piecesChecked: m.piecesChecked,
-                        message: Text.printable(m.message, limit: 500))))
+                        message: Text.printable(m.message, limit: 500), bytesWanted: m.bytesWanted, bytesWantedHave: m.bytesWantedHave,
+                        selection: m.selection)))
         case .durable:
             let m: Durable = try frame.decode()
             feed(
@@ -52,6 +53,7 @@ extension SessionShell {
         sendDisk(device, DiskTorrentMove(torrent: id.rawValue, savePath: path, renames: Self.renames(names), suffix: names.suffix))
     }
     private static func renames(_ names: NamePlan) -> [PathRename] { names.renames.map { PathRename(from: $0.from, to: $0.to) } }
+    static func runs(_ levels: FileLevels) -> [FileLevelRun] { levels.runs.map { FileLevelRun(first: $0.first, count: $0.count, level: $0.level) } }
 
     func sendDiskAdd(_ e: DiskEntry) {
         let allocation: UInt8 =
@@ -66,6 +68,7 @@ extension SessionShell {
             e.device,
             DiskTorrentAdd(
                 torrent: e.torrent.rawValue, flags: e.flags.rawValue, metainfoPath: files.path(e.infoHash), savePath: e.savePath,
-                durable: e.durable, sourceDevice: 0, allocation: allocation, renames: Self.renames(e.names), suffix: e.names.suffix))
+                durable: e.durable, sourceDevice: 0, allocation: allocation, renames: Self.renames(e.names), suffix: e.names.suffix, levels: Self.runs(e.levels),
+                selection: e.selection))
     }
 }

@@ -114,6 +114,8 @@ extension SessionShell {
         case ControlMethods.Move.name:
             let p = try ControlLine.parameters(line, as: MoveParameters.self)
             try command(from, .move(find(p.hash), savePath: Self.tidy(p.save)), kind: .move)
+        case ControlMethods.SetFilePriority.name: try setFilePriority(from, ControlLine.parameters(line, as: FilePriorityParameters.self))
+        case ControlMethods.StreamPosition.name: try streamPosition(from, ControlLine.parameters(line, as: StreamPositionParameters.self))
         case ControlMethods.Bans.name: reply(from, bansAnswer())
         case ControlMethods.AddBan.name: try reply(from, addBan(ControlLine.parameters(line, as: AddBanParameters.self)))
         case ControlMethods.LiftBan.name: try reply(from, liftBan(ControlLine.parameters(line, as: AddressParameters.self)))

@@ -83,7 +83,8 @@ extension SessionShell {
         edit.savePath = p.savePath.map(Self.tidy)
         edit.incompletePath = p.incompletePath.map(Self.tidy)
         edit.isSequential = p.sequential
-        try Self.refuseAbsent(firstLastFirst: p.firstLastFirst, superSeeding: p.superSeeding == true || p.limitAction == .superSeeding)
+        edit.isFirstLastFirst = p.firstLastFirst
+        edit.isSuperSeeding = p.superSeeding
         edit.isForced = p.forceStart
         edit.ratio = try Self.ratio(p.ratioLimit)
         edit.seeding = try Self.limitSeconds(p.seedingTimeLimit)
@@ -93,12 +94,6 @@ extension SessionShell {
         edit.downLimit = p.downLimit.map { Int64(clamping: $0) }
         edit.upLimit = p.upLimit.map { Int64(clamping: $0) }
         command(from, .edit(ids, edit), kind: .count(ids.count))
-    }
-
-    /// Neither the shard nor the disk worker can do these: what is stored and not done would be a lie.
-    static func refuseAbsent(firstLastFirst: Bool?, superSeeding: Bool?) throws(ControlError) {
-        if firstLastFirst == true { throw ControlError(.invalidParameters, "first and last pieces first is not in this build; leave it out") }
-        if superSeeding == true { throw ControlError(.invalidParameters, "super-seeding (BEP 16) is not in this build; leave it out") }
     }
 
     private func moveInQueue(_ from: Asker, _ p: MoveInQueueParameters) throws(ControlError) {

@@ -368,6 +368,8 @@ package final class SessionShell: WorkerShell {
                 case .diskMove(let device, let id, let path, let names): sendDiskMove(device, id, path, names)
                 case .diskRecheck(let device, let id): sendDisk(device, DiskTorrentRecheck(torrent: id.rawValue))
                 case .diskFlags(let device, let id, let flags): sendDisk(device, DiskTorrentFlags(torrent: id.rawValue, flags: flags.rawValue))
+                case .diskLevels(let device, let id, let levels, let selection):
+                    sendDisk(device, DiskTorrentLevels(torrent: id.rawValue, levels: Self.runs(levels), selection: selection))
                 case .diskReplayEnd(let device): sendDisk(device, DiskReplayEnd())
                 case .durableStored(let device, let id, let correlation):
                     sendDisk(device, SessionDurableStored(torrent: id.rawValue), correlation: correlation)
@@ -416,7 +418,7 @@ package final class SessionShell: WorkerShell {
         return rules
     }
     private static func seconds(_ minutes: Int) -> Int64 { minutes < 0 ? ShareLimits.unlimited : Int64(minutes) * 60 }
-    static let actions: [String: ShareAction] = ["stop": .stop, "remove": .remove, "remove_with_data": .removeWithData]
+    static let actions: [String: ShareAction] = ["stop": .stop, "remove": .remove, "remove_with_data": .removeWithData, "super_seeding": .superSeeding]
 
     /// Overrides that this build does not take any more are dropped with a word in the log.
     static func effective(_ configured: Settings, _ overrides: inout [String: String]) -> Settings {

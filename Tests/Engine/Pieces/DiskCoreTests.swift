@@ -94,12 +94,13 @@ struct Bench {
         case .readDone(let r, let s): return "read \(r.piece) \(s)"
         case .ready(_, let have, _): return "ready \(runs(have.runs))"
         case .unready(_, let why, _): return "unready \(why)"
+        case .levels(_, let levels, _): return "levels \(levels.map(String.init).joined())"
         case .report(_, let r): return "report \(r.state) \(r.piecesHave)" + (r.fault.map { " \($0.kind)" } ?? "")
         case .durable(_, let r): return "durable \(runs(r))"
         case .undurable(_, let r): return "undurable \(runs(r))"
         case .removed(_, let m): return "removed \(m)"
         case .movedTo(_, let p, let m): return "moved \(p) \(m)"
-        case .open(_, _, let scan): return scan ? "open scan" : "open"
+        case .open(_, _, let scan, _): return scan ? "open scan" : "open"
         case .hash(_, let r): return "hash \(r.piece)"
         case .write(_, let r): return "write \(r.piece)"
         case .readFile(_, let r): return "readFile \(r.piece)"
@@ -534,7 +535,7 @@ struct Bench {
 
     private func answer(_ text: (DiskEffect) -> String, _ e: DiskEffect, _ b: inout Bench, _ fault: DiskFault?, _ random: inout SeededRandom) -> [DiskEffect] {
         switch e {
-        case .open(let id, _, _):
+        case .open(let id, _, _, _):
             if let fault { return b.raw(.opened(id, .failure(fault))) }
             return b.raw(b.found(random.chance(0.8) ? Bench.full : [70_000, -1], data: [1, 2, 3]))
         case .hash(let j, _): return b.raw(.hashed(j, matches: fault == nil))

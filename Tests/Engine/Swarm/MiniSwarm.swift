@@ -316,11 +316,12 @@ final class MiniSwarm {
         for p in nodes[n].swarm.peers(of: torrent) { arm(n, p) }
     }
     /// The kernel may have put anything there meanwhile.
-    private func disarm(_ n: Int, _ p: PeerHandle) {
+    private func disarm(_ n: Int, _ p: PeerHandle, isEffect: Bool = false) {
         guard let slots = nodes[n].armedSlots.removeValue(forKey: p) else { return }
         for slot in slots { nodes[n].slots[slot.int] = random.next() }
         nodes[n].swarm.armed(p, 0, now: now, into: &nodes[n].effects)
-        drain(n)
+        // What follows from an effect comes after the rest of its batch.
+        if !isEffect { drain(n) }
     }
 
     /// Cuts a connection of `n` from outside.
@@ -379,7 +380,7 @@ final class MiniSwarm {
                 links[link].ends[end].handle = nil
             }
             schedule(.milliseconds(3), .closed(node: n, p))
-        case .disarm(let p): disarm(n, p)
+        case .disarm(let p): disarm(n, p, isEffect: true)
         case .bufferOpened(_, let piece, let first, let count, _):
             // A bad piece that is kept for its good blocks is entered again.
             precondition(node.openRuns[first] == nil || node.openRuns[first] == count)
@@ -388,7 +389,7 @@ final class MiniSwarm {
         case .bufferKept(_, let piece, let first, let count, _):
             precondition(node.openRuns[first] == nil && count == geometry.slotCount(of: piece))
             node.openRuns[first] = count
-        case .bufferDiscarded(let first): precondition(node.openRuns.removeValue(forKey: first) != nil)
+        case .bufferDiscarded(let first): precondition(node.openRuns.removeValue(forKey: first) != nil, "run \(first) was given back twice, or never open")
         case .storePiece(let t, let piece, let first, let length):
             precondition(length == geometry.length(of: piece))
             let slots = first.int..<first.int + geometry.slotCount(of: piece)

@@ -41,11 +41,67 @@ import Testing
             let picked = picker.pickRarest(from: theirs, random: &random)
             #expect((picked == nil) == able.isEmpty)
             if let picked { #expect(able.contains(picked) && availability[picked] == able.map { availability[$0] }.min()) }
-            #expect(picker.pickFirst(from: theirs) == able.min())
+            let inOrder = picker.pickSequential(from: theirs, window: count, threshold: 0, peers: 1, seeds: 0, random: &random)
+            #expect(inOrder == able.min())
         }
         if let fromSeed = picker.pickRarest(from: PieceSet(all: count), random: &random) {
             #expect(availability[fromSeed] == pickable.map { availability[$0] }.min())
         }
+    }
+
+    /// Levels go before rarity, in every order; what is skipped is never picked, whatever happens to it.
+    @Test(arguments: 1...10 as ClosedRange<UInt64>) func levelsGoFirst(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let count = 60, levels = (0..<count).map { _ in UInt8(random.below(6)) }
+        let picker = Picker(pieceCount: count, have: PieceSet(none: count), levels: levels, random: &random)
+        for _ in 0..<500 {
+            let piece = random.below(count)
+            if random.chance(0.6) { picker.increment(piece) } else { picker.decrement(piece) }
+            if random.chance(0.1), picker.isPickable(piece) {
+                picker.remove(piece)
+                picker.insert(piece)
+            }
+        }
+        picker.checkInvariants()
+        #expect(picker.pickable == levels.count { $0 > 0 })
+        for way in 0..<3 {
+            let copy = Picker(pieceCount: count, have: PieceSet(none: count), levels: levels, random: &random)
+            var last: UInt8 = 6, picked = 0
+            while let piece = way == 0
+                ? copy.pickRarest(from: PieceSet(all: count), random: &random)
+                : way == 1 ? copy.pickSequential(from: PieceSet(all: count), window: 4, threshold: 0, peers: 1, seeds: 1, random: &random) : copy.pickNext(from: PieceSet(all: count))
+            {
+                #expect(levels[piece] > 0 && levels[piece] <= last)
+                last = levels[piece]
+                copy.remove(piece)
+                copy.checkInvariants()
+                picked += 1
+            }
+            #expect(picked == picker.pickable)
+        }
+    }
+
+    @Test func sequentialKeepsToItsWindow() {
+        var random = SeededRandom(seed: 2)
+        let picker = Picker(pieceCount: 100, have: PieceSet(none: 100), random: &random)
+        func pick(_ pieces: [Int], window: Int = 10, threshold: Double = 0, peers: Int = 10, seeds: Int = 0) -> Int? {
+            var has = PieceSet(none: 100)
+            for piece in pieces { _ = has.insert(piece) }
+            return picker.pickSequential(from: has, window: window, threshold: threshold, peers: peers, seeds: seeds, random: &random)
+        }
+        for piece in [5, 30, 40] { picker.increment(piece) }
+        picker.increment(40)
+        #expect(pick([5, 30, 40]) == 5)
+        picker.remove(5)
+        #expect(pick([30, 40]) == 30, "beyond the window the rarest")
+        for piece in 0..<3 { picker.remove(piece) }
+        picker.increment(3)
+        #expect(pick([3, 30]) == 3)
+        #expect(pick([3, 30, 40], threshold: 0.5) != nil && pick([3], threshold: 0.5) == 3)
+        #expect(pick([3, 40], threshold: 0.5, seeds: 9) == 3, "seeds have the window")
+        // Round-robin goes on behind what it gave last.
+        let all = PieceSet(all: 100)
+        #expect((0..<3).map { _ in picker.pickNext(from: all) } == [3, 4, 6])
     }
 
     @Test func equalsArePickedAtRandom() {

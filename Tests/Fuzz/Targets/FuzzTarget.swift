@@ -100,7 +100,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         RestartWorker.self, ReloadConfiguration.self, PeerTorrentAdd.self, PeerTorrentRemove.self,
         PeerTorrentFlags.self, PeersFound.self, MetadataBlockWanted.self, MetadataBlock.self, MetadataFound.self,
         PeerStats.self, PeerListWanted.self, PeerList.self, MorePeersWanted.self, PeerReplayEnd.self,
-        PeerBanned.self, PeerBans.self, PeerBanLifted.self, ExternalAddress.self,
+        PeerStreamPosition.self, PieceLevels.self, DiskTorrentLevels.self, PeerBanned.self, PeerBans.self, PeerBanLifted.self, ExternalAddress.self,
         ListenPort.self, PeerFault.self, DiskTorrentAdd.self, DiskTorrentRemove.self, DiskTorrentMove.self,
         DiskTorrentRecheck.self, DiskTorrentFlags.self, DiskReplayEnd.self, DiskTorrentState.self, Durable.self,
         Undurable.self, DiskRemoved.self, DiskMoved.self, DiskStats.self, DiskFileProgressWanted.self,

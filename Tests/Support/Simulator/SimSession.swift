@@ -22,11 +22,12 @@ extension SimWorld {
         case .diskAdd(let e):
             let spec = Pieces::TorrentSpec(
                 metainfoPath: "m", savePath: e.savePath, durable: e.durable, allocation: .sparse, paused: e.flags.contains(.paused),
-                skipCheck: e.flags.contains(.skipCheck), unclean: e.flags.contains(.unclean))
+                skipCheck: e.flags.contains(.skipCheck), unclean: e.flags.contains(.unclean), levels: e.levels, selection: e.selection)
             toDisk(n, nil) { _ in .add(e.torrent, spec) }
         case .diskRemove(_, let id, let deleteData): toDisk(n, nil) { _ in .remove(id, deleteData: deleteData) }
         case .diskRecheck(_, let id): toDisk(n, nil) { _ in .recheck(id) }
         case .diskFlags(_, let id, let flags): toDisk(n, nil) { _ in .pause(id, flags.contains(.paused)) }
+        case .diskLevels(_, let id, let levels, let selection): toDisk(n, nil) { _ in .select(id, levels, selection: selection) }
         case .diskReplayEnd:
             toDisk(n, nil) { world in
                 world.sayReady(n, WorkerName(.disk))

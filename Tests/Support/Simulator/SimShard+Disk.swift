@@ -35,6 +35,7 @@ extension SimShard {
         switch effect {
         case .ready(let id, let have, _):
             if isKnown(id) { ready(id, have) } else { earlyReady[id] = have }
+        case .levels(let id, let levels, _): if isKnown(id) { swarm.setLevels(id, levels, now: now, into: &effects) }
         case .unready(let id, let why, _):
             earlyReady[id] = nil
             // After a failed sync the kernel may have dropped what it had taken: nothing is claimed until the next look.

@@ -9,11 +9,11 @@ extension SimWorld {
         tell(n, "disk -> \(effect)")
         func later() -> TimeSpan { low + random.jitter(high - low) }
         switch effect {
-        case .verified, .stored, .storeFailed, .readDone, .ready, .unready: toShard(n, node.process(.peer)) { $0.fromDisk(effect) }
+        case .verified, .stored, .storeFailed, .readDone, .ready, .levels, .unready: toShard(n, node.process(.peer)) { $0.fromDisk(effect) }
         case .report(let id, let r):
             let report = DiskReport(
                 .init(rawValue: r.state.rawValue)!, piecesHave: r.piecesHave, bytesHave: r.bytesHave, piecesChecked: r.piecesChecked,
-                message: r.fault?.text ?? "")
+                message: r.fault?.text ?? "", bytesWanted: r.bytesWanted, bytesWantedHave: r.bytesWantedHave, selection: r.selection)
             toSession(n) { _ in .disk(id, report) }
         case .durable(let id, let runs):
             checkSynced(n, runs)
@@ -24,7 +24,7 @@ extension SimWorld {
             mark(.undurable)
             toSession(n) { _ in .undurable(id, runs: runs.map { (UInt32($0.first), UInt32($0.count)) }) }
         case .removed(let id, let message): toSession(n) { _ in .diskRemoved(id, message: message) }
-        case .open(let id, _, let scan):
+        case .open(let id, _, let scan, _):
             diskEvent(n, after: later()) { world in
                 let file = world.nodes[n].volume.file
                 return .opened(

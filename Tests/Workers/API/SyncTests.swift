@@ -13,7 +13,7 @@ func row(_ id: UInt32, name: String = "a", downloaded: UInt64 = 0, downRate: UIn
         trackers: trackers.map { ApiTracker(tier: 0, state: 2, seeds: 5, leechers: 6, downloads: 7, nextAnnounce: 0, url: $0, message: "") }, downLimit: -1, upLimit: -1, options: 0, queuePosition: 0,
         ratioLimit: -2,
         seedingTimeLimit: -2, inactiveTimeLimit: -2, maxRatio: -1, maxSeedingTime: -1, maxInactiveTime: -1, lastActivity: 0, seenComplete: 0, timeActive: 0, seedingTime: 0, availability: -1000,
-        downloadedSession: 0, uploadedSession: 0, maxPeers: 200)
+        downloadedSession: 0, uploadedSession: 0, maxPeers: 200, bytesWanted: 1000, bytesWantedHave: 0)
 }
 
 private func answer(_ state: inout MirrorState, _ position: inout SyncPosition, _ rid: Int) throws -> [String: Any] {

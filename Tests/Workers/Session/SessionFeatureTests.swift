@@ -19,7 +19,10 @@ import WorkerKit
         throw Waited()
     }
     private func ready(_ s: SessionProcess, _ torrent: UInt32, have: UInt32) {
-        s.disk.send(DiskTorrentState(torrent: torrent, state: DiskState.ready.rawValue, piecesHave: have, bytesHave: UInt64(have) * 16384, piecesChecked: have, errorKind: 0))
+        s.disk.send(
+            DiskTorrentState(
+                torrent: torrent, state: DiskState.ready.rawValue, piecesHave: have, bytesHave: UInt64(have) * 16384, piecesChecked: have, errorKind: 0, bytesWanted: 0, bytesWantedHave: 0,
+                selection: 0))
     }
     private func code(_ body: () throws -> Void) -> ControlError.Code? {
         do { try body() } catch { return (error as? ControlError)?.code }

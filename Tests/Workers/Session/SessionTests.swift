@@ -21,7 +21,7 @@ import Testing
     private func ready(_ session: SessionProcess, _ torrent: UInt32, have: UInt32, of pieces: UInt32 = 3, state: DiskState = .ready) {
         let bytes = have == pieces ? UInt64(pieces) * 16384 - 100 : UInt64(have) * 16384
         session.disk.send(
-            DiskTorrentState(torrent: torrent, state: state.rawValue, piecesHave: have, bytesHave: bytes, piecesChecked: have, errorKind: 0))
+            DiskTorrentState(torrent: torrent, state: state.rawValue, piecesHave: have, bytesHave: bytes, piecesChecked: have, errorKind: 0, bytesWanted: bytes, bytesWantedHave: bytes, selection: 0))
     }
     @discardableResult private func until<T>(_ seconds: Double = 10, _ body: () throws -> T?) throws -> T {
         let deadline = Date().addingTimeInterval(seconds)

@@ -29,6 +29,8 @@ import Testing
         records[5].facts.trackers = []
         records[5].peers = []
         records[6].facts.totalLength = .max
+        records[1].levels = .only([0...0, 2...5])
+        records[1].isSelectionDone = true
         records[6].counters.report(generation: 3, TransferCounters(downloaded: .max / 2, downloadedAgain: 4, uploaded: 5))
         var first = batch(records, durables: [(1, [0b1010_0000, 0]), (2, [0xFF, 0b1100_0000])])
         first.settings = [.init(key: "queue.max_active_seeding", value: "4")]

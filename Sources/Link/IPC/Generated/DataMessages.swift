@@ -373,3 +373,56 @@ package struct TorrentTails: IPCMessage, Equatable {
         lengths = try r.list(elementSize: 4) { (r) throws(DecodeError) in try r.u32() }
     }
 }
+
+package struct PieceLevelRun: IPCStruct, Equatable {
+    package static var fixedSize: Int { 9 }
+    package var first: UInt32
+    package var count: UInt32
+    package var level: UInt8  // 0 skip, 1 low, 2 normal, 3 high, 4 maximum, 5 urgent
+    package init(first: UInt32, count: UInt32, level: UInt8) {
+        self.first = first
+        self.count = count
+        self.level = level
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(first)
+        w.u32(count)
+        w.u8(level)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        first = try r.u32()
+        count = try r.u32()
+        level = try r.u8()
+    }
+}
+
+/// Before TorrentReady, and when wishes change: how much each piece is wanted.
+package struct PieceLevels: IPCMessage, Equatable {
+    package static var type: MessageType { .pieceLevels }
+    package static var fixedSize: Int { 14 }
+    package var torrent: UInt32
+    package var continues: UInt8  // 0: begins anew, all normal; 1: goes on with what the last frame said
+    package var isLast: UInt8  // 1: take effect now
+    package var runs: [PieceLevelRun]
+    package init(torrent: UInt32, continues: UInt8, isLast: UInt8, runs: [PieceLevelRun] = []) {
+        self.torrent = torrent
+        self.continues = continues
+        self.isLast = isLast
+        self.runs = runs
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u8(continues)
+        w.u8(isLast)
+        tail.reserve(&w, count: runs.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, runs)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        continues = try r.u8()
+        isLast = try r.u8()
+        runs = try r.structs()
+    }
+}

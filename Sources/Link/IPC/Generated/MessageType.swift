@@ -46,6 +46,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case pieceStatesWanted = 0x0296
     case pieceStates = 0x0297
     case dhtNodeSeen = 0x0228
+    case peerStreamPosition = 0x025e
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303
@@ -61,6 +62,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case diskFileProgressWanted = 0x030d
     case diskFileProgress = 0x030e
     case sessionDurableStored = 0x030f
+    case diskTorrentLevels = 0x035a
     case discoveryTorrentAdd = 0x0401
     case discoveryTorrentRemove = 0x0402
     case discoveryTorrentFlags = 0x0403
@@ -105,6 +107,7 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case hashesWanted = 0x0546
     case hashesFound = 0x0547
     case torrentTails = 0x0548
+    case pieceLevels = 0x055a
     case apiTorrent = 0x0678
     case apiTorrentRemoved = 0x0679
     case apiReplayEnd = 0x067a

@@ -134,7 +134,7 @@ package struct ApiOption: IPCStruct, Equatable {
 /// One row, whole: at the replay, and when something of it has changed, at most each half second.
 package struct ApiTorrent: IPCMessage, Equatable {
     package static var type: MessageType { .apiTorrent }
-    package static var fixedSize: Int { 390 }
+    package static var fixedSize: Int { 406 }
     package var torrent: UInt32  // never used twice over the life of the catalogue
     package var infoHash: SHA1Digest  // v1, or v2 truncated where there is no v1
     package var infoHashV2: SHA256Digest  // zero if none
@@ -187,7 +187,9 @@ package struct ApiTorrent: IPCMessage, Equatable {
     package var uploadedSession: UInt64
     package var limitGroup: String  // a name of limits.groups; empty: in none
     package var maxPeers: UInt32  // the limit in force
-    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64, options: UInt32, category: String = "", tags: String = "", comment: String = "", contentPath: String = "", finalPath: String = "", queuePosition: UInt32, ratioLimit: Int64, seedingTimeLimit: Int64, inactiveTimeLimit: Int64, maxRatio: Int64, maxSeedingTime: Int64, maxInactiveTime: Int64, lastActivity: UInt64, seenComplete: UInt64, timeActive: UInt64, seedingTime: UInt64, availability: Int64, downloadedSession: UInt64, uploadedSession: UInt64, limitGroup: String = "", maxPeers: UInt32) {
+    package var bytesWanted: UInt64  // bytes of the files that are not skipped
+    package var bytesWantedHave: UInt64  // of these, had
+    package init(torrent: UInt32, infoHash: SHA1Digest, infoHashV2: SHA256Digest, flags: UInt32, phase: UInt8, diskState: UInt8, totalLength: UInt64, pieceLength: UInt32, pieceCount: UInt32, fileCount: UInt32, piecesHave: UInt32, piecesChecked: UInt32, bytesHave: UInt64, downRate: UInt64, upRate: UInt64, peers: UInt32, seeds: UInt32, downloaded: UInt64, downloadedAgain: UInt64, uploaded: UInt64, addedAt: UInt64, completedAt: UInt64, name: String = "", rootName: String = "", savePath: String = "", movingTo: String = "", error: String = "", trackers: [ApiTracker] = [], downLimit: Int64, upLimit: Int64, options: UInt32, category: String = "", tags: String = "", comment: String = "", contentPath: String = "", finalPath: String = "", queuePosition: UInt32, ratioLimit: Int64, seedingTimeLimit: Int64, inactiveTimeLimit: Int64, maxRatio: Int64, maxSeedingTime: Int64, maxInactiveTime: Int64, lastActivity: UInt64, seenComplete: UInt64, timeActive: UInt64, seedingTime: UInt64, availability: Int64, downloadedSession: UInt64, uploadedSession: UInt64, limitGroup: String = "", maxPeers: UInt32, bytesWanted: UInt64, bytesWantedHave: UInt64) {
         self.torrent = torrent
         self.infoHash = infoHash
         self.infoHashV2 = infoHashV2
@@ -240,6 +242,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         self.uploadedSession = uploadedSession
         self.limitGroup = limitGroup
         self.maxPeers = maxPeers
+        self.bytesWanted = bytesWanted
+        self.bytesWantedHave = bytesWantedHave
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -294,6 +298,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         w.u64(uploadedSession)
         tail.reserve(&w, count: limitGroup.utf8.count)
         w.u32(maxPeers)
+        w.u64(bytesWanted)
+        w.u64(bytesWantedHave)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, name)
@@ -362,6 +368,8 @@ package struct ApiTorrent: IPCMessage, Equatable {
         uploadedSession = try r.u64()
         limitGroup = try r.string()
         maxPeers = try r.u32()
+        bytesWanted = try r.u64()
+        bytesWantedHave = try r.u64()
     }
 }
 

@@ -44,9 +44,31 @@ package struct PathRename: IPCStruct, Equatable {
     }
 }
 
+package struct FileLevelRun: IPCStruct, Equatable {
+    package static var fixedSize: Int { 9 }
+    package var first: UInt32
+    package var count: UInt32
+    package var level: UInt8  // 0 skip, 1 low, 2 normal, 3 high, 4 maximum
+    package init(first: UInt32, count: UInt32, level: UInt8) {
+        self.first = first
+        self.count = count
+        self.level = level
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(first)
+        w.u32(count)
+        w.u8(level)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        first = try r.u32()
+        count = try r.u32()
+        level = try r.u8()
+    }
+}
+
 package struct DiskTorrentAdd: IPCMessage, Equatable {
     package static var type: MessageType { .diskTorrentAdd }
-    package static var fixedSize: Int { 57 }
+    package static var fixedSize: Int { 69 }
     package var torrent: UInt32
     package var flags: UInt32  // TorrentFlags
     package var metainfoPath: String  // absolute path of the stored .torrent file
@@ -56,7 +78,9 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
     package var allocation: UInt8  // 0 none, 1 sparse, 2 full (fallocate)
     package var renames: [PathRename]  // applied in order to the paths of the metainfo
     package var suffix: String  // behind the path of each file; empty: none
-    package init(torrent: UInt32, flags: UInt32, metainfoPath: String = "", savePath: String = "", durable: [UInt8] = [], sourceDevice: UInt64, allocation: UInt8, renames: [PathRename] = [], suffix: String = "") {
+    package var levels: [FileLevelRun]  // of the files, rising; those not named are normal
+    package var selection: UInt32  // what the session calls this choice of files
+    package init(torrent: UInt32, flags: UInt32, metainfoPath: String = "", savePath: String = "", durable: [UInt8] = [], sourceDevice: UInt64, allocation: UInt8, renames: [PathRename] = [], suffix: String = "", levels: [FileLevelRun] = [], selection: UInt32) {
         self.torrent = torrent
         self.flags = flags
         self.metainfoPath = metainfoPath
@@ -66,6 +90,8 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         self.allocation = allocation
         self.renames = renames
         self.suffix = suffix
+        self.levels = levels
+        self.selection = selection
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -77,6 +103,8 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         w.u8(allocation)
         tail.reserve(&w, count: renames.count)
         tail.reserve(&w, count: suffix.utf8.count)
+        tail.reserve(&w, count: levels.count)
+        w.u32(selection)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, metainfoPath)
@@ -84,6 +112,7 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         tail.bytes(&w, durable)
         tail.structs(&w, renames)
         tail.string(&w, suffix)
+        tail.structs(&w, levels)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -95,6 +124,8 @@ package struct DiskTorrentAdd: IPCMessage, Equatable {
         allocation = try r.u8()
         renames = try r.structs()
         suffix = try r.string()
+        levels = try r.structs()
+        selection = try r.u32()
     }
 }
 
@@ -199,7 +230,7 @@ package struct DiskReplayEnd: IPCMessage, Equatable {
 /// On every change of state, and each 100 ms at the most often while counters move.
 package struct DiskTorrentState: IPCMessage, Equatable {
     package static var type: MessageType { .diskTorrentState }
-    package static var fixedSize: Int { 30 }
+    package static var fixedSize: Int { 50 }
     package var torrent: UInt32
     package var state: UInt8  // DiskState
     package var piecesHave: UInt32  // verified and written
@@ -207,7 +238,10 @@ package struct DiskTorrentState: IPCMessage, Equatable {
     package var piecesChecked: UInt32  // while checking: how many were looked at
     package var errorKind: UInt8  // DiskErrorKind
     package var message: String  // says what, where and what to do; empty if no error
-    package init(torrent: UInt32, state: UInt8, piecesHave: UInt32, bytesHave: UInt64, piecesChecked: UInt32, errorKind: UInt8, message: String = "") {
+    package var bytesWanted: UInt64  // bytes of the files that are not skipped
+    package var bytesWantedHave: UInt64  // of these, in pieces verified and written
+    package var selection: UInt32  // the choice of files that this is about
+    package init(torrent: UInt32, state: UInt8, piecesHave: UInt32, bytesHave: UInt64, piecesChecked: UInt32, errorKind: UInt8, message: String = "", bytesWanted: UInt64, bytesWantedHave: UInt64, selection: UInt32) {
         self.torrent = torrent
         self.state = state
         self.piecesHave = piecesHave
@@ -215,6 +249,9 @@ package struct DiskTorrentState: IPCMessage, Equatable {
         self.piecesChecked = piecesChecked
         self.errorKind = errorKind
         self.message = message
+        self.bytesWanted = bytesWanted
+        self.bytesWantedHave = bytesWantedHave
+        self.selection = selection
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -224,6 +261,9 @@ package struct DiskTorrentState: IPCMessage, Equatable {
         w.u32(piecesChecked)
         w.u8(errorKind)
         tail.reserve(&w, count: message.utf8.count)
+        w.u64(bytesWanted)
+        w.u64(bytesWantedHave)
+        w.u32(selection)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.string(&w, message)
@@ -236,6 +276,9 @@ package struct DiskTorrentState: IPCMessage, Equatable {
         piecesChecked = try r.u32()
         errorKind = try r.u8()
         message = try r.string()
+        bytesWanted = try r.u64()
+        bytesWantedHave = try r.u64()
+        selection = try r.u32()
     }
 }
 
@@ -435,5 +478,32 @@ package struct SessionDurableStored: IPCMessage, Equatable {
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
+    }
+}
+
+/// Replaces what DiskTorrentAdd said.
+package struct DiskTorrentLevels: IPCMessage, Equatable {
+    package static var type: MessageType { .diskTorrentLevels }
+    package static var fixedSize: Int { 16 }
+    package var torrent: UInt32
+    package var levels: [FileLevelRun]
+    package var selection: UInt32  // in the states that follow it
+    package init(torrent: UInt32, levels: [FileLevelRun] = [], selection: UInt32) {
+        self.torrent = torrent
+        self.levels = levels
+        self.selection = selection
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: levels.count)
+        w.u32(selection)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, levels)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        levels = try r.structs()
+        selection = try r.u32()
     }
 }

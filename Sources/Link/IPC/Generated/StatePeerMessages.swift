@@ -853,3 +853,27 @@ package struct DhtNodeSeen: IPCMessage, Equatable {
         endpoint = try r.endpoint()
     }
 }
+
+/// Somebody plays a file; repeated as the position moves, at least each 30 s.
+package struct PeerStreamPosition: IPCMessage, Equatable {
+    package static var type: MessageType { .peerStreamPosition }
+    package static var fixedSize: Int { 20 }
+    package var torrent: UInt32
+    package var offset: UInt64  // byte of the torrent that is played
+    package var end: UInt64  // one past the last byte of the file
+    package init(torrent: UInt32, offset: UInt64, end: UInt64) {
+        self.torrent = torrent
+        self.offset = offset
+        self.end = end
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u64(offset)
+        w.u64(end)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        offset = try r.u64()
+        end = try r.u64()
+    }
+}

@@ -28,6 +28,8 @@ struct DownloadCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Download limit, as 500K or 1.5M bytes a second.", valueName: "rate")) var downLimit: RateText?
     @Option(name: .long, help: ArgumentHelp("Upload limit.", valueName: "rate")) var upLimit: RateText?
     @Flag(name: .long, help: "Download the pieces in order.") var sequential = false
+    @Option(name: .long, help: ArgumentHelp("Files to fetch: numbers and ranges, as 0,3-5 ('ccbt info' shows them).", valueName: "list")) var files: String?
+    @Option(name: .long, help: ArgumentHelp("Priority of a file or range: skip, low, normal, high, maximum; may be repeated.", valueName: "index=level")) var filePriority: [String] = []
     @Flag(name: .long, help: "Believe that all data is there, without hashing it.") var skipCheck = false
     @Option(name: .long, help: ArgumentHelp("A setting, as in the configuration file; may be repeated.", valueName: "key=value"))
     var set: [String] = []
@@ -41,6 +43,8 @@ struct DownloadCommand: ParsableCommand {
             ownsState: global.stateDir == nil && !seed, options: self)
         run.parameters.save = folder
         run.parameters.sequential = sequential
+        run.parameters.only = files?.split(separator: ",").map(String.init)
+        run.parameters.priorities = filePriority.isEmpty ? nil : filePriority
         run.parameters.skipCheck = skipCheck
         run.parameters.peers = peer.isEmpty ? nil : try peer.map { try PeerAddress.resolve($0) }
         try run.perform()

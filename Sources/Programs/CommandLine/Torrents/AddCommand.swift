@@ -30,6 +30,8 @@ struct AddCommand: DaemonCommand {
     @Option(name: .long, help: "When it pauses by itself.") var stopCondition: StopCondition?
     @Option(name: .long, help: "How the files are laid out.") var layout: ContentLayout?
     @Option(name: .long, help: ArgumentHelp("Folder for the data until all of it is there.", valueName: "dir")) var incomplete: String?
+    @Option(name: .long, help: ArgumentHelp("Files to fetch: numbers and ranges, as 0,3-5.", valueName: "list")) var only: String?
+    @Option(name: .long, help: ArgumentHelp("Priority of a file or range: skip, low, normal, high, maximum; may be repeated.", valueName: "index=level")) var priority: [String] = []
     @Option(name: .long, help: ArgumentHelp("A peer to connect to; may be repeated.", valueName: "host:port")) var peer: [String] = []
 
     func run(_ daemon: ControlClient) throws {
@@ -53,6 +55,8 @@ struct AddCommand: DaemonCommand {
                 parameters.incompletePath = incomplete.map(GlobalOptions.absolute)
                 parameters.sequential = sequential
                 parameters.peers = peers.isEmpty ? nil : peers
+                parameters.only = only?.split(separator: ",").map(String.init)
+                parameters.priorities = priority.isEmpty ? nil : priority
                 // An address is fetched first.
                 let answer = try daemon.call(ControlMethods.Add.self, parameters, seconds: 120)
                 answers.append(answer)

@@ -26,7 +26,7 @@ struct ListCommand: DaemonCommand {
         for t in torrents {
             table.add([
                 .init(String(t.hash.prefix(10)), .faint), .init(t.name), .init(t.state.rawValue, t.state.style),
-                .init(t.state == .checking ? Quantity.percent(UInt64(t.progress * 1000), of: 1000) : Quantity.percent(t.done, of: t.size)),
+                .init(t.state == .checking ? Quantity.percent(UInt64(t.progress * 1000), of: 1000) : Quantity.percent(t.wantedDone, of: t.wanted)),
                 .init(t.size == 0 ? "–" : Quantity.bytes(t.size)), .init(t.downRate == 0 ? "–" : Quantity.rate(t.downRate)),
                 .init(t.upRate == 0 ? "–" : Quantity.rate(t.upRate)), .init("\(t.peers)"),
                 .init(t.state == .downloading ? Quantity.duration(t.eta) : "–"), .init(Quantity.decimals(max(0, t.ratio), 2)),
@@ -70,6 +70,7 @@ struct ShowCommand: DaemonCommand {
         line("state", t.state.rawValue + (t.error.map { ": " + $0 } ?? ""))
         line("saved in", t.savePath)
         line("done", "\(Quantity.percent(t.done, of: t.size)), \(Quantity.bytes(t.done)) of \(Quantity.bytes(t.size))")
+        if t.wanted != t.size { line("wanted", "\(Quantity.percent(t.wantedDone, of: t.wanted)), \(Quantity.bytes(t.wantedDone)) of \(Quantity.bytes(t.wanted))") }
         line("pieces", "\(t.piecesHave) of \(t.pieceCount) of \(Quantity.bytes(UInt64(details.pieceLength))), \(details.piecesDurable) synced")
         line("files", "\(details.fileCount)")
         line("now", "↓ \(Quantity.rate(t.downRate))   ↑ \(Quantity.rate(t.upRate))   peers \(t.peers), seeds \(t.seeds)")
@@ -89,23 +90,6 @@ struct ShowCommand: DaemonCommand {
 
     static func date(_ seconds: UInt64) -> String {
         ISO8601DateFormatter().string(from: Date(timeIntervalSince1970: Double(min(seconds, 253_402_300_799))))
-    }
-}
-
-struct FilesCommand: DaemonCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "files", abstract: "List a torrent's files.", discussion: "Example:\n  btbt files 9f9165d9a2")
-    @OptionGroup var global: GlobalOptions
-    @Argument(help: "Info-hash, or its first digits.") var hash: String
-
-    func run(_ daemon: ControlClient) throws {
-        let files = try daemon.call(ControlMethods.Files.self, HashParameters(hash: hash)).files
-        if global.json { return JSONOutput.show(files) }
-        var table = Table([.right("#"), .text("PATH"), .right("SIZE"), .right("DONE")])
-        for f in files {
-            table.add([.init("\(f.index)", .faint), .init(f.path), .init(Quantity.bytes(f.length)), .init(f.length == 0 ? "100 %" : Quantity.percent(f.done, of: f.length))])
-        }
-        table.show()
     }
 }
 

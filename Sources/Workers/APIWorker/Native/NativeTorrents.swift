@@ -39,6 +39,8 @@ extension NativeAPI {
             body: [
                 ("torrent", "string", "a .torrent file in base64"), ("magnet", "string", "a magnet link or a hash, instead"), ("save", .path, "absolute path of the folder"),
                 ("paused", "boolean", "do not start it"), ("sequential", "boolean", "pieces in order"), ("skipCheck", "boolean", "believe that every piece is there"),
+                ("only", "array", "files to fetch, as 3 or 4-7; absent: all"), ("priorities", "array", "as 3=high or 4-7=skip, on top of only"),
+                ("firstLastFirst", "boolean", "the ends of files before the rest"),
             ]
         ) { api, exchange, _ in
             let object = try object(exchange)
@@ -53,6 +55,9 @@ extension NativeAPI {
             p.paused = object["paused"] as? Bool
             p.sequential = object["sequential"] as? Bool
             p.skipCheck = object["skipCheck"] as? Bool
+            p.only = object["only"] as? [String]
+            p.priorities = object["priorities"] as? [String]
+            p.firstLastFirst = object["firstLastFirst"] as? Bool
             let added = try await api.gateway.call(ControlMethods.Add.self, p)
             var reply = Reply.json { json in
                 json.field("hash", added.hash)
@@ -89,6 +94,16 @@ extension NativeAPI {
         Route(method: .get, path: "/torrents/{hash}/files", summary: "Its files", scope: .read) { api, _, v in
             try await encoded(api.gateway.call(ControlMethods.Files.self, HashParameters(hash: api.entry(v).hash)))
         },
+        Route(
+            method: .patch, path: "/torrents/{hash}/files", summary: "How much files are wanted", scope: .write,
+            body: [("files", .some(.text), "numbers of files, as 3 or 4-7"), ("priority", .choice(FileLevel.names), "how much")], required: ["files", "priority"]
+        ) { api, exchange, v in
+            let entry = try api.entry(v), object = try object(exchange)
+            _ = try await api.gateway.call(
+                ControlMethods.SetFilePriority.self,
+                FilePriorityParameters(hash: entry.hash, files: object["files"] as? [String] ?? [], level: object["priority"] as? String ?? ""))
+            return Reply(.noContent, type: "application/json", [])
+        },
         Route(method: .get, path: "/torrents/{hash}/peers", summary: "Its connections", scope: .read) { api, _, v in
             try await encoded(api.gateway.call(ControlMethods.Peers.self, HashParameters(hash: api.entry(v).hash)))
         },
@@ -96,14 +111,22 @@ extension NativeAPI {
             try await encoded(api.gateway.call(ControlMethods.Trackers.self, HashParameters(hash: api.entry(v).hash)))
         },
         Route(
-            method: .patch, path: "/torrents/{hash}", summary: "Changes its limits", scope: .write,
+            method: .patch, path: "/torrents/{hash}", summary: "Changes its limits and the order of its pieces", scope: .write,
             body: [
                 ("down", "integer", "bytes per second; 0: none; below 0: as the settings say"), ("up", "integer", "likewise"), ("group", "string", "a name of limits.groups; empty: none"),
-                ("maxPeers", "integer", "connections; below 1: as the settings say"),
+                ("maxPeers", "integer", "connections; below 1: as the settings say"), ("sequential", "boolean", "pieces in order"),
+                ("firstLastFirst", "boolean", "the ends of files before the rest"), ("superSeeding", "boolean", "show each peer a few pieces at a time (BEP 16)"),
             ]
         ) { api, exchange, v in
             let entry = try api.entry(v), object = try object(exchange)
             func number(_ name: String) -> Int64? { (object[name] as? NSNumber)?.int64Value }
+            var set = SetTorrentsParameters(hashes: [entry.hash])
+            set.sequential = object["sequential"] as? Bool
+            set.firstLastFirst = object["firstLastFirst"] as? Bool
+            set.superSeeding = object["superSeeding"] as? Bool
+            if set != SetTorrentsParameters(hashes: [entry.hash]) { _ = try await api.gateway.call(ControlMethods.SetTorrents.self, set) }
+            let isLimit = ["down", "up", "group", "maxPeers"].contains { object[$0] != nil }
+            guard isLimit || object.isEmpty else { return Reply(.noContent, type: "application/json", []) }
             _ = try await api.gateway.call(
                 ControlMethods.LimitTorrent.self,
                 TorrentLimitParameters(hash: entry.hash, down: number("down"), up: number("up"), group: object["group"] as? String, maxPeers: number("maxPeers").map { Int(clamping: $0) }))

@@ -49,7 +49,7 @@ package enum Preferences {
         ("rss_processing_enabled", "rss.enable", .flag), ("rss_auto_downloading_enabled", "rss.auto_download", .flag), ("rss_max_articles_per_feed", "rss.max_articles", .integer),
         ("rss_refresh_interval", "rss.refresh_interval", .minutes),
         ("max_ratio", "seeding.max_ratio", .limit), ("max_seeding_time", "seeding.max_minutes", .limit), ("max_inactive_seeding_time", "seeding.max_inactive_minutes", .limit),
-        ("max_ratio_act", "seeding.limit_action", .word(["stop", "remove", "super_seed", "remove_with_data"], numbered: true)),
+        ("max_ratio_act", "seeding.limit_action", .word(["stop", "remove", "super_seeding", "remove_with_data"], numbered: true)),
         ("ip_filter_enabled", "security.ip_filter.enable_ip_filter", .flag), ("banned_IPs", "security.ip_filter.ranges", .list("\n")),
         ("proxy_ip", "proxy.proxy_host", .text), ("proxy_port", "proxy.proxy_port", .integer), ("proxy_username", "proxy.proxy_username", .text),
         ("proxy_password", "proxy.proxy_password", .secret), ("proxy_peer_connections", "proxy.proxy_for_peers", .flag), ("proxy_bittorrent", "proxy.proxy_for_trackers", .flag),

@@ -87,6 +87,7 @@ extension QBittorrentAPI {
             let on = exchange.flag("enable") ?? false
             return try await api.set(exchange) { $0.autoManaged = on }
         },
+        "torrents/filePrio": { api, exchange, _ in try await FileChoice.set(exchange, api.entry(exchange), api.gateway) },
         "torrents/toggleSequentialDownload": { api, exchange, _ in try await api.toggle(exchange, .seqDl) { $0.sequential = $1 } },
         "torrents/toggleFirstLastPiecePrio": { api, exchange, _ in try await api.toggle(exchange, .fLPiecePrio) { $0.firstLastFirst = $1 } },
         "torrents/setLocation": { api, exchange, _ in

@@ -55,7 +55,7 @@ package struct TorrentFields: Sendable {
         func set(_ field: Field, _ value: FieldValue) { self.set(field, value, version) }
         func number(_ n: some BinaryInteger) -> FieldValue { .integer(Int64(clamping: n)) }
         func ratio(_ n: Int64) -> FieldValue { n < 0 ? .integer(n) : .number(Double(n) / 1000) }
-        let left = r.totalLength - min(r.bytesHave, r.totalLength)
+        let left = r.bytesWanted - min(r.bytesWantedHave, r.bytesWanted)
         let announced = r.trackers.filter { $0.state == 2 }
 
         set(.hash, .text(hash))
@@ -63,7 +63,7 @@ package struct TorrentFields: Sendable {
         set(.infohashV2, .text(hashV2))
         set(.name, .text(r.name))
         set(.magnetUri, .text(Self.magnet(r, hash: hash, hashV2: hashV2)))
-        set(.size, number(r.totalLength))
+        set(.size, number(r.bytesWanted))
         set(.totalSize, number(flags.contains(.hasMetadata) ? Int64(clamping: r.totalLength) : -1))
         set(.progress, .number(Self.progress(r, complete: complete)))
         set(.dlspeed, number(r.downRate))
@@ -101,7 +101,7 @@ package struct TorrentFields: Sendable {
         set(.downloadedSession, number(r.downloadedSession))
         set(.uploadedSession, number(r.uploadedSession))
         set(.amountLeft, number(left))
-        set(.completed, number(r.bytesHave))
+        set(.completed, number(r.bytesWantedHave))
         set(.maxRatio, ratio(r.maxRatio))
         set(.maxSeedingTime, .integer(r.maxSeedingTime))
         set(.maxInactiveSeedingTime, .integer(r.maxInactiveTime))
@@ -125,7 +125,7 @@ package struct TorrentFields: Sendable {
         if r.diskState == DiskState.checking.rawValue { return r.pieceCount == 0 ? 1 : rounded(Double(r.piecesChecked) / Double(r.pieceCount)) }
         if complete { return 1 }
         // Down, so that 1 means complete.
-        return r.totalLength == 0 ? 0 : min(rounded(Double(r.bytesHave) / Double(r.totalLength)), 0.9999)
+        return r.bytesWanted == 0 ? 0 : min(rounded(Double(r.bytesWantedHave) / Double(r.bytesWanted)), 0.9999)
     }
     /// Four digits: a delta less often than each piece, and finer than any bar.
     private static func rounded(_ d: Double) -> Double { (d * 10_000).rounded(.down) / 10_000 }

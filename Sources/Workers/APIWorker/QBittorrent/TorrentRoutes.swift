@@ -148,18 +148,18 @@ extension QBittorrentAPI {
         guard entry.flags.contains(.hasMetadata) else { return .json(Array("[]".utf8)) }
         let answer = try await gateway.call(ControlMethods.Files.self, HashParameters(hash: entry.hash))
         let wanted = exchange["indexes"].map { Set($0.split(separator: "|").compactMap { Int($0) }) }
-        let complete = entry.flags.contains(.complete), piece = UInt64(max(1, entry.row.pieceLength))
+        let isSeed = entry.flags.contains(.complete) && entry.row.piecesHave == entry.row.pieceCount, piece = UInt64(max(1, entry.row.pieceLength))
         return .json(
             JSONBytes.array { json in
                 for (i, file) in answer.files.enumerated() where wanted?.contains(file.index) ?? true {
                     json.open()
-                    if i == 0 { json.field("is_seed", complete) }
+                    if i == 0 { json.field("is_seed", isSeed) }
                     json.field("index", file.index)
                     json.field("name", file.path)
                     json.field("size", file.length)
                     json.field("progress", (file.progress * 10_000).rounded(.down) / 10_000)
-                    json.field("priority", 1)
-                    json.field("availability", complete ? 1.0 : file.progress)
+                    json.field("priority", FileChoice.qBittorrentNumber(file.priority))
+                    json.field("availability", isSeed ? 1.0 : file.progress)
                     if let offset = file.offset {
                         json.array("piece_range") { json in
                             json.value(.integer(Int64(offset / piece)))
@@ -181,7 +181,7 @@ extension QBittorrentAPI {
         template.paused = exchange.flag("stopped") ?? exchange.flag("paused")
         template.skipCheck = exchange.flag("skip_checking") ?? exchange.flag("seedMode")
         template.sequential = exchange.flag("sequentialDownload")
-        Self.options(exchange, &template)
+        try Self.options(exchange, &template)
         try await folders.writable(optional: template.save)
         try await folders.writable(optional: template.incompletePath)
         let links = (exchange["urls"] ?? "").split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
@@ -220,13 +220,14 @@ extension QBittorrentAPI {
     }
 
     /// What an addition says beyond where and whether.
-    private static func options(_ exchange: Exchange, _ p: inout AddParameters) {
+    private static func options(_ exchange: Exchange, _ p: inout AddParameters) throws(Refusal) {
         if let category = exchange["category"], !category.isEmpty { p.category = category }
         if let names = exchange["tags"].map(tags), !names.isEmpty { p.tags = names }
         if let name = exchange["rename"], !name.isEmpty { p.name = name }
         // A path that is given is meant.
         p.autoManaged = p.save == nil ? exchange.flag("autoTMM") : nil
         p.firstLastFirst = exchange.flag("firstLastPiecePrio")
+        p.levels = try FileChoice.levels(exchange["filePriorities"])
         p.forceStart = exchange.flag("forced")
         p.topOfQueue = exchange.flag("addToTopOfQueue")
         switch exchange["stopCondition"] {

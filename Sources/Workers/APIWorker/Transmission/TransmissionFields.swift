@@ -38,8 +38,8 @@ struct TransmissionFields {
     func value(_ name: String) -> Any? {
         let flags = ApiTorrentFlags(rawValue: r.flags)
         let now = Int(wallSeconds()), complete = flags.contains(.complete)
-        let left = r.totalLength - min(r.bytesHave, r.totalLength)
-        let part = r.totalLength == 0 ? (flags.contains(.hasMetadata) ? 1.0 : 0.0) : Double(r.bytesHave) / Double(r.totalLength)
+        let left = r.bytesWanted - min(r.bytesWantedHave, r.bytesWanted)
+        func part(_ have: UInt64, of all: UInt64) -> Double { all == 0 ? (flags.contains(.hasMetadata) ? 1.0 : 0.0) : Double(min(have, all)) / Double(all) }
         var tracker: ApiTracker? { r.trackers.first { $0.state > 2 && !$0.message.isEmpty } }
         switch name {
         case "id": return Int(r.torrent)
@@ -47,13 +47,15 @@ struct TransmissionFields {
         case "name": return r.name
         case "status": return Self.status(r)
         case "downloadDir": return r.savePath
-        case "totalSize", "sizeWhenDone": return Int(clamping: r.totalLength)
+        case "totalSize": return Int(clamping: r.totalLength)
+        case "sizeWhenDone": return Int(clamping: r.bytesWanted)
         case "leftUntilDone": return Int(clamping: left)
         case "desiredAvailable": return r.seeds > 0 ? Int(clamping: left) : 0
         case "haveValid": return Int(clamping: r.bytesHave)
         case "queuePosition": return max(0, Int(r.queuePosition) - 1)
         case "haveUnchecked", "manualAnnounceTime", "bandwidthPriority", "webseedsSendingToUs", "editDate": return 0
-        case "percentDone", "percentComplete": return part
+        case "percentDone": return complete ? 1.0 : part(r.bytesWantedHave, of: r.bytesWanted)
+        case "percentComplete": return part(r.bytesHave, of: r.totalLength)
         case "metadataPercentComplete": return flags.contains(.hasMetadata) ? 1 : 0
         case "recheckProgress": return r.diskState == DiskState.checking.rawValue && r.pieceCount > 0 ? Double(r.piecesChecked) / Double(r.pieceCount) : 0.0
         case "eta": return complete ? -1 : r.downRate > 0 ? Int(clamping: left / r.downRate) : -2
@@ -98,9 +100,10 @@ struct TransmissionFields {
         case "trackerList": return Dictionary(grouping: r.trackers, by: \.tier).sorted { $0.key < $1.key }.map { $0.value.map(\.url).joined(separator: "\n") }.joined(separator: "\n\n")
         case "trackerStats": return r.trackers.enumerated().map { trackerStats($0.offset, $0.element, now) }
         case "files": return files?.files.map { ["name": $0.path, "length": Int(clamping: $0.length), "bytesCompleted": Int(clamping: $0.done)] as [String: Any] } ?? []
-        case "fileStats": return files?.files.map { ["bytesCompleted": Int(clamping: $0.done), "wanted": true, "priority": 0] as [String: Any] } ?? []
-        case "wanted": return files?.files.map { _ in 1 } ?? []
-        case "priorities": return files?.files.map { _ in 0 } ?? []
+        case "fileStats":
+            return files?.files.map { ["bytesCompleted": Int(clamping: $0.done), "wanted": $0.priority != "skip", "priority": FileChoice.transmissionNumber($0.priority)] as [String: Any] } ?? []
+        case "wanted": return files?.files.map { $0.priority == "skip" ? 0 : 1 } ?? []
+        case "priorities": return files?.files.map { FileChoice.transmissionNumber($0.priority) } ?? []
         case "peers": return peers?.peers.map { peer($0) } ?? []
         case "peersFrom":
             var counts: [String: Int] = ["fromCache": 0, "fromDht": 0, "fromIncoming": 0, "fromLpd": 0, "fromLtep": 0, "fromPex": 0, "fromTracker": 0]

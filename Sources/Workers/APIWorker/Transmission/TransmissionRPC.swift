@@ -175,6 +175,8 @@ struct TransmissionRPC: Sendable {
         p.paused = a["paused"] as? Bool
         p.sequential = (a["sequential-download"] ?? a["sequential_download"]) as? Bool
         if let labels = a["labels"] as? [Any] { p.tags = try Self.labels(labels) }
+        let choice = try FileChoice.Transmission(a)
+        p.levels = choice.levels
         do throws(ControlError) {
             let added = try await gateway.call(ControlMethods.Add.self, p)
             if let peers = (a["peer-limit"] as? NSNumber)?.intValue {

@@ -20,6 +20,7 @@ extension TransmissionRPC {
             return (a[name + "Limit"] as? NSNumber).map { max(0, $0.int64Value) * 1000 }
         }
         let down = rate("download"), up = rate("upload"), peers = (a["peer-limit"] as? NSNumber)?.intValue
+        let choice = try FileChoice.Transmission(a)
         let group = (a["group"] ?? a["bandwidth-group"]) as? String
         for entry in entries {
             if down != nil || up != nil || peers != nil || group != nil {
@@ -27,6 +28,7 @@ extension TransmissionRPC {
             }
             if let labels = a["labels"] as? [Any] { try await set(labels, of: entry) }
             try await setTrackers(a, of: entry)
+            if !choice.isEmpty { try await choice.apply(to: entry, gateway) }
             if let place = (a["queuePosition"] as? NSNumber)?.intValue { try await put(entry, at: place) }
         }
         return [:]

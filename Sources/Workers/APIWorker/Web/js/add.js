@@ -1,6 +1,7 @@
-// Adding torrents: files dropped or chosen, magnet links and URLs; with one .torrent file its files are shown before it is added.
+// Adding torrents: files dropped or chosen, magnet links and URLs; of one .torrent file it is chosen before it is added what is fetched.
 
 import { get, upload } from './api.js'
+import { priorityNames, prioritySelect } from './details.js'
 import { el, openDialog, toast } from './dom.js'
 import * as format from './format.js'
 import { t } from './text.js'
@@ -21,7 +22,7 @@ export async function addDialog(store, given = {}) {
   const check = (id, label, on = false) => ({ box: el('input', { type: 'checkbox', id, checked: on }), label })
   const boxes = {
     start: check('add-start', 'Start', true), skip: check('add-skip', 'Skip the check'), sequential: check('add-sequential', 'In order'),
-    auto: check('add-auto', 'Automatic management'), top: check('add-top', 'To the top of the queue'),
+    ends: check('add-ends', 'First and last pieces first'), auto: check('add-auto', 'Automatic management'), top: check('add-top', 'To the top of the queue'),
   }
   const downLimit = el('input', { id: 'add-down', type: 'number', min: 0, placeholder: '∞' }), upLimit = el('input', { id: 'add-up', type: 'number', min: 0, placeholder: '∞' })
 
@@ -35,7 +36,21 @@ export async function addDialog(store, given = {}) {
       chosen.textContent = `${files[0].name}: ${t(error.message)}`
       return
     }
-    tree.append(...listed.files.filter((file) => !file.isPad).map((file) => el('div', {}, el('label', {}, file.path), el('span', { class: 'quiet number' }, format.bytes(file.length)))))
+    for (const file of listed.files) {
+      if (file.isPad) continue
+      file.wanted = el('input', { type: 'checkbox', checked: true, onchange: () => { file.priority.disabled = !file.wanted.checked; sum() } })
+      file.priority = prioritySelect(1, file.path, () => {}, Object.keys(priorityNames).filter((n) => n !== '0'))
+    }
+    const shown = listed.files.filter((file) => !file.isPad), total = el('span', { class: 'quiet number' })
+    const sum = () => {
+      const wanted = shown.filter((file) => file.wanted.checked)
+      total.textContent = `${wanted.length} / ${shown.length}, ${format.bytes(wanted.reduce((n, file) => n + file.length, 0))}`
+    }
+    const all = (on) => { for (const file of shown) { file.wanted.checked = on; file.priority.disabled = !on } sum() }
+    sum()
+    tree.append(
+      el('div', { class: 'choices' }, el('button', { type: 'button', onclick: () => all(true) }, t('All files')), el('button', { type: 'button', onclick: () => all(false) }, t('No files')), total),
+      ...shown.map((file) => el('div', {}, el('label', {}, file.wanted, file.path), el('span', { class: 'quiet number' }, format.bytes(file.length)), file.priority)))
     tree.classList.remove('hidden')
   }
   picker.addEventListener('change', () => { files = [...picker.files]; show() })
@@ -63,10 +78,15 @@ export async function addDialog(store, given = {}) {
       const form = new FormData()
       for (const file of files) form.append('torrents', file, file.name)
       if (links.value.trim()) form.append('urls', links.value.trim())
+      const shown = listed?.files.filter((file) => !file.isPad) ?? []
+      if (shown.length && !shown.some((file) => file.wanted.checked)) return toast(t('Choose at least one file.'), true)
+      const priorities = shown.map((file) => (file.wanted.checked ? file.priority.value : '0'))
+      if (priorities.some((n) => n !== '1')) form.append('filePriorities', priorities.join(','))
       if (boxes.auto.box.checked) form.append('autoTMM', 'true')
       else if (path.value) form.append('savepath', path.value)
       const fields = {
         category: category.value, tags: tags.value, contentLayout: layout.value, skip_checking: boxes.skip.box.checked || '', sequentialDownload: boxes.sequential.box.checked || '',
+        firstLastPiecePrio: boxes.ends.box.checked || '',
         addToTopOfQueue: boxes.top.box.checked || '', dlLimit: downLimit.value ? downLimit.value * 1024 : '', upLimit: upLimit.value ? upLimit.value * 1024 : '',
       }
       for (const [name, value] of Object.entries(fields)) if (value !== '') form.append(name, String(value))

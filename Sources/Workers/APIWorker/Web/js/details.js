@@ -7,6 +7,15 @@ import { drawLines, drawPieces } from './plot.js'
 import { History } from './store.js'
 import { t } from './text.js'
 
+export const priorityNames = { 0: 'Skip', 1: 'Normal', 6: 'High', 7: 'Maximum' }
+
+/** How much the file `name` is wanted; `change` hears of another choice. */
+export function prioritySelect(value, name, change, offered = Object.keys(priorityNames)) {
+  const node = el('select', { 'aria-label': `${t('Priority')}: ${name}`, onchange: () => change(node.value) }, offered.map((n) => el('option', { value: n }, t(priorityNames[n]))))
+  node.value = String(value)
+  return node
+}
+
 const trackerStates = ['Disabled', 'Not contacted yet', 'Working', 'Updating', 'Not working', 'Error', 'Unreachable']
 
 export class Details {
@@ -123,7 +132,7 @@ class Files {
     this.body = el('tbody')
     this.rows = new Map()
     details.panel.append(el('div', { class: 'scroll' }, el('table', { class: 'plain' },
-      el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')))), this.body)))
+      el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')), el('th', {}, t('Priority')))), this.body)))
     this.poller = poll(async () => {
       const hash = details.hash, files = await get('torrents/files', { hash })
       if (details.hash !== hash) return
@@ -136,10 +145,17 @@ class Files {
     let row = this.rows.get(file.index)
     if (!row) {
       row = { progress: el('td', { class: 'number' }) }
+      row.priority = prioritySelect(file.priority, file.name, async (priority) => {
+        try { await post('torrents/filePrio', { hash: details.hash, id: file.index, priority }) } catch (error) { toast(error.message, true) }
+        details.store.refresh()
+        this.poller.now()
+      })
       this.rows.set(file.index, row)
-      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, file.name), el('td', { class: 'number' }, format.bytes(file.size)), row.progress))
+      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, file.name), el('td', { class: 'number' }, format.bytes(file.size)), row.progress, el('td', {}, row.priority)))
     }
     setText(row.progress, format.percent(file.progress))
+    // Not while it is being chosen.
+    if (document.activeElement !== row.priority) row.priority.value = String(file.priority)
   }
   stop() { this.poller.stop() }
 }

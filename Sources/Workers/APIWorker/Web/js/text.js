@@ -7,6 +7,8 @@ const spanish = {
   'no connection to it or from it any more, in any torrent.': 'ninguna conexión más con él, en ningún torrent.', Refresh: 'Actualizar', 'Refresh all': 'Actualizar todo', 'Regular expressions': 'Expresiones regulares', Rule: 'Regla', Rules: 'Reglas',
   '(none)': '(ninguna)', '.torrent files': 'Archivos .torrent', Actions: 'Acciones', Active: 'Activos', Add: 'Añadir', 
   'Add peers': 'Añadir pares', 'Add peers…': 'Añadir pares…', 'Add torrents': 'Añadir torrents', 'Add trackers': 'Añadir trackers', 'Add trackers…': 'Añadir trackers…',
+  'All files': 'Todos los archivos', 'No files': 'Ningún archivo', 'Choose at least one file.': 'Elija al menos un archivo.', Priority: 'Prioridad', Skip: 'Omitir', High: 'Alta', Maximum: 'Máxima',
+  'First and last pieces first': 'Primero los extremos', 'First and last pieces first: on/off': 'Primero los extremos: sí/no', 'Super-seeding: on/off': 'Supersiembra: sí/no',
   Added: 'Añadido', 'Added.': 'Añadido.', Address: 'Dirección', All: 'Todos', 'Alternative speed limits': 'Límites de velocidad alternativos', 'Always a folder': 'Siempre una carpeta', 'As in the torrent': 'Como en el torrent',
   'Automatic management': 'Gestión automática', Availability: 'Disponibilidad', Cancel: 'Cancelar', Category: 'Categoría', 'Category…': 'Categoría…', 'Change folder…': 'Cambiar carpeta…',
   'Changed here, an option wins over the configuration file until it is reset.': 'Lo que se cambia aquí prevalece sobre el archivo de configuración hasta que se restablece.',

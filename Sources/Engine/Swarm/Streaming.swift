@@ -1,0 +1,102 @@
+import Primitives
+
+/// Where somebody plays, and how fast: the pieces ahead of it have deadlines.
+struct Stream {
+    /// Bytes of the torrent: the one played now, and one past the last of the file.
+    var offset: UInt64
+    var end: UInt64
+    /// When `offset` was played.
+    var at: Instant
+    /// Bytes per second, from how the position moves.
+    var rate: Double
+
+    /// Until the position has moved; a film of 8 Mbit/s.
+    static let usualRate = 1_000_000.0
+    /// What is fetched ahead: this long, and within these bounds.
+    static let secondsAhead = 20.0
+    static let least: UInt64 = 4 << 20
+    static let most: UInt64 = 64 << 20
+    /// A player that says nothing for so long is gone.
+    static let lifetime = TimeSpan.seconds(60)
+
+    /// The player is at `offset` now. A jump teaches nothing of the rate.
+    mutating func moved(to offset: UInt64, end: UInt64, now: Instant) {
+        let elapsed = (now - at).seconds
+        if end == self.end, offset > self.offset, offset - self.offset < Self.most, elapsed >= 0.5 {
+            let sample = Double(offset - self.offset) / elapsed
+            rate = min(max(rate + 0.3 * (sample - rate), 50_000), 20_000_000)
+        }
+        if elapsed >= 0.5 || offset < self.offset || end != self.end { at = now }
+        (self.offset, self.end) = (offset, end)
+    }
+
+    func pieces(_ geometry: PieceGeometry) -> Range<Int> {
+        let ahead = min(max(UInt64(rate * Self.secondsAhead), Self.least), Self.most), size = UInt64(geometry.pieceLength)
+        let stop = min(end, offset + ahead, geometry.totalLength)
+        guard offset < stop else { return 0..<0 }
+        return Int(offset / size)..<Int((stop - 1) / size) + 1
+    }
+    /// When the piece is played.
+    func deadline(_ piece: Int, _ geometry: PieceGeometry) -> Instant {
+        let start = UInt64(piece) * UInt64(geometry.pieceLength)
+        return at + .seconds(start > offset ? Double(start - offset) / rate : 0)
+    }
+}
+
+/// Streaming: pieces by the time at which they are played. The first of them go to peers that can deliver in time, slower
+/// peers take later ones; a block that is late although it was asked for is asked of a faster peer too.
+extension Swarm {
+    /// Somebody plays: `offset` and `end` in bytes of the torrent. Said again as the position moves.
+    package func position(_ id: TorrentID, offset: UInt64, end: UInt64, now: Instant, into effects: inout EffectBuffer) {
+        guard let t = rowOfTorrent[id].map(Int.init), let geometry = torrents[t].geometry, offset < end, end <= geometry.totalLength else { return }
+        if torrents[t].stream == nil { torrents[t].stream = Stream(offset: offset, end: end, at: now, rate: Stream.usualRate) }
+        torrents[t].stream!.moved(to: offset, end: end, now: now)
+        torrents[t].streamHeard = now
+        for q in torrents[t].peers { peers[Int(q)].nothingAtEpoch = nil }
+        fillAll(t, now, &effects)
+    }
+
+    /// Once a second.
+    func endStream(_ t: Int, _ now: Instant) {
+        if torrents[t].stream != nil, now - torrents[t].streamHeard > Stream.lifetime { torrents[t].stream = nil }
+    }
+
+    func pickForPlayback(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> Int? {
+        let stream = torrents[t].stream!, geometry = torrents[t].geometry!
+        // What is asked already comes before it.
+        let rate = peers[i].downRate
+        let queued = Double(peers[i].requests.count) * Double(PieceGeometry.blockLength)
+        var last: Int?
+        for piece in stream.pieces(geometry) where picker.isPickable(piece) && peers[i].have.contains(piece) {
+            let ready = rate > 0 ? now + .seconds((queued + Double(geometry.length(of: PieceIndex(piece)))) / rate) : now
+            if ready <= max(stream.deadline(piece, geometry), now + .seconds(1)) { return piece }
+            last = piece
+        }
+        // Too slow for all of them: the one with the most time left.
+        return last
+    }
+
+    /// Blocks of a piece that is due within two seconds, asked of a peer that is at most half as fast as this one.
+    func rescueLate(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        guard let stream = torrents[t].stream, !peers[i].isChoking, !peers[i].onParole, peers[i].timeouts == 0, peers[i].downRate > 0,
+            let geometry = torrents[t].geometry, configuration.endgameDuplicates > 1
+        else { return }
+        let window = stream.pieces(geometry), me = handle(i), limit = min(peers[i].depth, 16)
+        var o = torrents[t].openHead
+        while o >= 0, peers[i].requests.count < limit {
+            let at = Int(o)
+            o = open[at].next
+            guard open[at].stage == .filling, open[at].unasked == 0, !open[at].isSolo, window.contains(open[at].piece.int), open[at].admits(me),
+                peers[i].have.contains(open[at].piece.int), stream.deadline(open[at].piece.int, geometry) - now < .seconds(2),
+                now - open[at].lastAskedAt > .milliseconds(300), let j = row(open[at].owner), j != i, peers[j].downRate * 2 < peers[i].downRate
+            else { continue }
+            for block in 0..<open[at].blockCount where peers[i].requests.count < limit {
+                let b = open[at].blocks[Int(block)]
+                guard b.state == .asked || b.state == .shared, Int(b.askers) < configuration.endgameDuplicates,
+                    peers[i].requests.index(open: Int32(at), block: block) == nil, share(t, at, block, &effects)
+                else { continue }
+                ask(i, t, at, block, now, &effects)
+            }
+        }
+    }
+}
