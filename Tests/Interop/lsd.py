@@ -139,6 +139,28 @@ def main():
         finally: ear.close()
     bench.case('LSD: one datagram a minute, no private torrent', said)
 
+    def hybrid(started):
+        import libtorrent as lt2
+        source = single_file(bench.source / 'both' / 'both.bin', 900001, seed=77)
+        store = lt2.file_storage()
+        lt2.add_files(store, str(source.parent))
+        maker = lt2.create_torrent(store, 32768, 0)
+        lt2.set_piece_hashes(maker, str(bench.source))
+        tree = maker.generate()
+        path = bench.folder / 'both.torrent'
+        path.write_bytes(lt2.bencode(tree))
+        info = lt2.torrent_info(tree)
+        v1, v2 = str(info.info_hashes().v1), str(info.info_hashes().v2)
+        ear = Ear(address(30))
+        try:
+            c = bench.ccbt(12)
+            started.append(c)
+            c.add(path, bench.source)
+            text = ''.join(d.decode() for d, who in ear.hear(5) if who[0] == c.ip)
+            check(v1 in text and v2[:40] in text, repr(text))
+        finally: ear.close()
+    bench.case('LSD: a hybrid is announced under both hashes', hybrid)
+
     def silent(started):
         ear = Ear(address(30))
         try:

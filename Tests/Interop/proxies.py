@@ -5,7 +5,7 @@
 Each proxy calls from an address of its own, so that who is called sees whether it was called through the proxy. Peers
 and trackers are reached through each; wrong passwords, refusals and proxies that are down let nothing past.
 """
-import argparse, http.client, os, shutil, signal, socket, subprocess, sys, time, traceback
+import argparse, http.client, http.server, os, shutil, signal, socket, subprocess, sys, threading, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
@@ -141,6 +141,49 @@ def announce(bench, label, proxy, settings, seen_from, way='http'):
     bench.run(label, body)
 
 
+class Files(http.server.BaseHTTPRequestHandler):
+    """One file in ranges; keeps who asked."""
+    def do_GET(self):
+        data = self.server.content
+        first, last = (self.headers['Range'] or 'bytes=0-%d' % (len(data) - 1))[6:].split('-')
+        part = data[int(first):int(last) + 1]
+        self.server.callers.add(self.client_address[0])
+        self.send_response(206)
+        self.send_header('Content-Length', str(len(part)))
+        self.send_header('Content-Range', f'bytes {first}-{last}/{len(data)}')
+        self.end_headers()
+        self.wfile.write(part)
+
+    def log_message(self, *_): pass
+
+
+def web_seed(bench, label, proxy, settings, seen_from):
+    """ccbt fetches from a web seed; `seen_from`: the address from which the server must be asked, None: not at all."""
+    def body(started):
+        server = http.server.ThreadingHTTPServer((address(8), 7003), Files)
+        server.content, server.callers = bench.torrent.source.read_bytes(), set()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            if proxy: started.append(Proxy(bench.place('proxy'), *proxy))
+            us, down = Ccbt(bench.place('ccbt'), address(1), **settings), bench.place('down')
+            started.append(us)
+            us.start()
+            down.mkdir()
+            us.add(bench.torrent.write(bench.folder / 'seeded.torrent', **{'url-list': f'http://{address(8)}:7003/content.bin'}), down)
+            if seen_from is None:
+                time.sleep(8)
+                if server.callers or us.stat()['done']: raise AssertionError(f'asked from {server.callers}')
+                return 'not asked'
+            until(lambda: us.stat()['complete'], 60, what='the download')
+            if (wrong := bench.torrent.difference(down)): raise AssertionError(wrong)
+            if server.callers != {seen_from}: raise AssertionError(f'asked from {server.callers}, not {seen_from}')
+            return f'identical, asked from {seen_from}'
+        finally:
+            server.shutdown()
+            server.server_close()
+    bench.run(label, body)
+
+
 def leaks(bench):
     """With a proxy that is down: sockets where peers and trackers would be hear nothing."""
     def body(started):
@@ -148,24 +191,28 @@ def leaks(bench):
         datagrams, utp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         datagrams.bind((address(10), 7001))
         utp.bind((address(9), 6899))
-        us = Ccbt(bench.place('ccbt'), address(1), **through('socks5', 1099))
+        seed, node = socket.create_server((address(8), 7004)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        node.bind((address(8), 7005))
+        us = Ccbt(bench.place('ccbt'), address(1), **through('socks5', 1099), discovery__enable_dht=True, discovery__dht_bootstrap_nodes=[f'{address(8)}:7005'])
         started.append(us)
         us.start()
         for n, url in enumerate((f'http://{address(10)}:7000/announce', f'udp://{address(10)}:7001/announce')):
             torrent = Torrent(single_file(bench.folder / f'leak{n}' / f'leak{n}.bin', 1 << 20, seed=50 + n), piece=64 << 10)
             down = bench.place('down')
             down.mkdir()
-            us.add(torrent.write(bench.folder / f'leak{n}.torrent', announce=url), down)
+            us.add(torrent.write(bench.folder / f'leak{n}.torrent', announce=url, **{'url-list': f'http://{address(8)}:7004/leak.bin', 'nodes': [[address(8), 7005]]}), down)
             us.dial(address(9), 6899)
         time.sleep(8)
+        dht = us.btbt('dht', 'status')
+        if dht['enabled'] or 'proxy_for_peers' not in dht['refusal']: raise AssertionError(dht)
         heard = []
-        for name, s in (('a peer', peer), ('a peer by UDP', utp), ('an http tracker', tracker), ('a udp tracker', datagrams)):
+        for name, s in (('a peer', peer), ('a peer by UDP', utp), ('an http tracker', tracker), ('a udp tracker', datagrams), ('a web seed', seed), ('a DHT node', node)):
             s.setblocking(False)
             try: heard.append((name, s.accept()[1] if s.type == socket.SOCK_STREAM else s.recvfrom(2048)[1]))
             except BlockingIOError: pass
             s.close()
         if heard: raise AssertionError(f'past the proxy: {heard}')
-        return 'not one packet to the peer or the trackers in 8 s'
+        return 'not one packet to the peer, the trackers, the web seed or the DHT in 8 s'
     bench.run('proxy down: nothing is dialled directly', body)
 
 
@@ -208,6 +255,11 @@ def main():
     announce(bench, 'udp tracker with an http proxy is not asked', ('tinyproxy', 8888), through('http', 8888), None, 'udp')
     if not options.slice: announce(bench, 'udp tracker through microsocks, which has no UDP, is not asked', ('microsocks', 1080), through('socks5', 1080), None, 'udp')
     if not options.slice: announce(bench, 'http tracker past the proxy when proxy_for_trackers is off', ('microsocks', 1080), through('socks5', 1080, trackers=False), ours)
+    web_seed(bench, 'web seed through microsocks (SOCKS5)', ('microsocks', 1080), through('socks5', 1080), outside)
+    web_seed(bench, 'web seed through tinyproxy (HTTP)', ('tinyproxy', 8888), through('http', 8888), outside)
+    if not options.slice:
+        web_seed(bench, 'web seed while the proxy is down', None, through('socks5', 1080), None)
+        web_seed(bench, 'web seed past the proxy when proxy_for_webseeds is off', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_for_webseeds=False), ours)
     leaks(bench)
     print(f'proxies: {bench.passed} passed, {bench.failed} failed')
     sys.exit(1 if bench.failed else 0)

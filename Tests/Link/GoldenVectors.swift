@@ -85,7 +85,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DhtContacts(endpoints: [Endpoint(ipv4: 0x7f000001, port: 1001), Endpoint(ipv4: 0x7f000002, port: 1002)]), "08000a0000000200000000000000000000000000ffff7f00000103e900000000000000000000ffff7f00000203ea"),
     (DhtHosts(hosts: [DhtHost(host: "text host", port: 1), DhtHost(host: "text host", port: 2)]), "08000a000000020000001e000000090000000100270000000900000002007465787420686f73747465787420686f7374"),
     (DhtStatusWanted(), "0000"),
-    (DhtStatusReport(isOn: 1, isReadOnly: 2, families: [DhtFamily(family: 3, nodeID: SHA1Digest([UInt8](repeating: 4, count: 20))!, external: Endpoint(ipv4: 0x7f000005, port: 1005), nodes: 6, spares: 7, buckets: 8), DhtFamily(family: 9, nodeID: SHA1Digest([UInt8](repeating: 10, count: 20))!, external: Endpoint(ipv4: 0x7f00000b, port: 1011), nodes: 12, spares: 13, buckets: 14)], torrents: 15, lookups: 16, storedTorrents: 17, storedPeers: 18, storedItems: 19, received: 20, sent: 21, queriesAnswered: 22, dropped: 23, ignored: 24, timeouts: 25, lookupsDone: 26, peersFound: 27), "5e00010260000000020000000f000000100000001100000012000000130000001400000000000000150000000000000016000000000000001700000000000000180000000000000019000000000000001a000000000000001b0000000000000003040404040404040404040404040404040404040400000000000000000000ffff7f00000503ed060000000700000008000000090a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a00000000000000000000ffff7f00000b03f30c0000000d0000000e000000"),
+    (DhtStatusReport(isOn: 1, isReadOnly: 2, families: [DhtFamily(family: 3, nodeID: SHA1Digest([UInt8](repeating: 4, count: 20))!, external: Endpoint(ipv4: 0x7f000005, port: 1005), nodes: 6, spares: 7, buckets: 8), DhtFamily(family: 9, nodeID: SHA1Digest([UInt8](repeating: 10, count: 20))!, external: Endpoint(ipv4: 0x7f00000b, port: 1011), nodes: 12, spares: 13, buckets: 14)], torrents: 15, lookups: 16, storedTorrents: 17, storedPeers: 18, storedItems: 19, received: 20, sent: 21, queriesAnswered: 22, dropped: 23, ignored: 24, timeouts: 25, lookupsDone: 26, peersFound: 27, refusal: "text refusal"), "6600010268000000020000000f000000100000001100000012000000130000001400000000000000150000000000000016000000000000001700000000000000180000000000000019000000000000001a000000000000001b00000000000000ce0000000c00000003040404040404040404040404040404040404040400000000000000000000ffff7f00000503ed060000000700000008000000090a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a00000000000000000000ffff7f00000b03f30c0000000d0000000e00000074657874207265667573616c"),
     (DhtNodeCount(nodes: 1), "040001000000"),
     (SendMail(server: "text server", tls: 1, username: "text username", password: "text password", sender: "text sender", recipients: "text recipients", text: [1, 2, 3, 255]), "3100330000000b000000013e0000000d0000004b0000000d000000580000000b000000630000000f000000720000000400000074657874207365727665727465787420757365726e616d65746578742070617373776f7264746578742073656e6465727465787420726563697069656e7473010203ff"),
     (MailSent(message: "text message"), "08000a0000000c00000074657874206d657373616765"),
@@ -97,6 +97,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (DhtStored(failure: "text failure", target: SHA1Digest([UInt8](repeating: 1, count: 20))!, count: 2, refusal: "text refusal"), "28002a0000000c000000010101010101010101010101010101010101010102000000360000000c00000074657874206661696c75726574657874207265667573616c"),
     (NatStatusWanted(), "0000"),
     (NatStatusReport(isOn: 1, method: "text method", gateway: Endpoint(ipv4: 0x7f000002, port: 1002), external: Endpoint(ipv4: 0x7f000003, port: 1003), failure: "text failure", mappings: [NatMapping(isUDP: 4, internalPort: 5, externalPort: 6, secondsLeft: 7), NatMapping(isUDP: 8, internalPort: 9, externalPort: 10, secondsLeft: 11)]), "3d00013f0000000b00000000000000000000000000ffff7f00000203ea00000000000000000000ffff7f00000303eb4a0000000c000000560000000200000074657874206d6574686f6474657874206661696c7572650405000600070000000809000a000b000000"),
+    (ScrapeWanted(torrents: [1, 2]), "08000a000000020000000100000002000000"),
+    (ScrapeReport(rows: [ScrapeRow(torrent: 1, url: "text url", failure: "text failure", isKnown: 2, seeds: 3, leechers: 4, downloads: 5), ScrapeRow(torrent: 6, url: "text url", failure: "text failure", isKnown: 7, seeds: 8, leechers: 9, downloads: 10)]), "08000a00000002000000010000004c00000008000000540000000c00000002030000000400000005000000060000006000000008000000680000000c0000000708000000090000000a000000746578742075726c74657874206661696c757265746578742075726c74657874206661696c757265"),
     (Claim(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
     (ClaimsEnd(), "0000"),
     (TorrentReady(torrent: 1, have: [1, 2, 3, 255]), "0c00010000000e00000004000000010203ff"),
@@ -213,6 +215,8 @@ extension DhtPut: GoldenMessage {}
 extension DhtStored: GoldenMessage {}
 extension NatStatusWanted: GoldenMessage {}
 extension NatStatusReport: GoldenMessage {}
+extension ScrapeWanted: GoldenMessage {}
+extension ScrapeReport: GoldenMessage {}
 extension Claim: GoldenMessage {}
 extension ClaimsEnd: GoldenMessage {}
 extension TorrentReady: GoldenMessage {}

@@ -94,6 +94,7 @@ package struct AnnounceCore: Sendable {
         case .listenPort(let port): listenPort = port
         case .localAddresses(let addresses): localAddresses = Set(addresses.prefix(256).map(\.withoutPort))
         case .ended(let request, let outcome): ended(request, outcome, now, &effects)
+        case .scraped(let id, let url, let entry): scraped(id, url, entry, &effects)
         case .held(let isHeld): held = isHeld
         case .drain(let deadline): drain(deadline, now)
         case .tick: break

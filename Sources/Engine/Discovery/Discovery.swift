@@ -135,6 +135,8 @@ extension AnnounceCore {
         /// Addresses of this machine, so that we are not told about ourselves.
         case localAddresses([Endpoint])
         case ended(RequestID, AnnounceOutcome)
+        /// What the tracker of this URL said of a torrent's swarm.
+        case scraped(TorrentID, url: String, ScrapeEntry)
         /// True while the reader of our effects is behind: nothing new is begun.
         case held(Bool)
         /// Say `stopped` where it is due until the deadline, begin nothing else.

@@ -19,6 +19,8 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
     package enum Effect: Sendable {
         case send(Endpoint, [UInt8])
         case ended(RequestID, AnnounceOutcome)
+        /// A scrape's success; its failure is an end like an announce's.
+        case scraped(RequestID, [ScrapeEntry])
     }
 
     /// BEP 15: 15 × 2^n s, n from 0 to 8.
@@ -29,11 +31,15 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
     private static var connectionLimit: Int { 1_024 }
 
     private enum Phase { case waiting, connecting, announcing }
+    private enum Question {
+        /// `urlData`: path and query (BEP 41).
+        case announce(AnnounceRequest, urlData: String)
+        case scrape([InfoHash])
+    }
     private struct Exchange {
         var id: RequestID
         var endpoint: Endpoint
-        var request: AnnounceRequest
-        var urlData: String
+        var question: Question
         var phase: Phase
         var transaction: UInt32 = 0
         /// Retransmissions of what is waited for.
@@ -64,10 +70,22 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
         _ id: RequestID, _ request: AnnounceRequest, to endpoint: Endpoint, urlData: String, deadline: Instant, now: Instant,
         into effects: inout [Effect]
     ) {
+        begin(id, .announce(request, urlData: urlData), endpoint, deadline, now, &effects)
+    }
+
+    /// Begins a scrape of 1 ... ``UDPPacket/scrapeLimit`` torrents.
+    package mutating func begin(
+        _ id: RequestID, scrape infoHashes: [InfoHash], to endpoint: Endpoint, deadline: Instant, now: Instant, into effects: inout [Effect]
+    ) {
+        begin(id, .scrape(infoHashes), endpoint, deadline, now, &effects)
+    }
+
+    private mutating func begin(
+        _ id: RequestID, _ question: Question, _ endpoint: Endpoint, _ deadline: Instant, _ now: Instant, _ effects: inout [Effect]
+    ) {
         let slot = free.popLast() ?? exchanges.count
         if slot == exchanges.count { exchanges.append(nil) }
-        exchanges[slot] = Exchange(
-            id: id, endpoint: endpoint, request: request, urlData: urlData, phase: .waiting, deadline: deadline)
+        exchanges[slot] = Exchange(id: id, endpoint: endpoint, question: question, phase: .waiting, deadline: deadline)
         byRequest[id] = slot
         if connection(endpoint, now) != nil {
             announce(slot, now, &effects)
@@ -102,8 +120,13 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
                 announce(other, now, &effects)
             }
         case (.announced(let answer), .announcing):
+            guard case .announce = exchange.question else { return }
             close(slot, now, &effects)
             effects.append(.ended(exchange.id, .answered(answer, from: endpoint)))
+        case (.scraped(let entries), .announcing):
+            guard case .scrape(let infoHashes) = exchange.question, entries.count >= infoHashes.count else { return }
+            close(slot, now, &effects)
+            effects.append(.scraped(exchange.id, Array(entries.prefix(infoHashes.count))))
         case (.failed(let reason), .connecting), (.failed(let reason), .announcing):
             // Whatever it did not like, a fresh connection id is the way to find out.
             connections[endpoint] = nil
@@ -161,8 +184,12 @@ package struct UDPTrackerCore<Random: RandomNumberGenerator & Sendable>: Sendabl
         guard let connection = connection(exchange.endpoint, now) else { return connect(slot, now, &effects) }
         exchanges[slot]!.phase = .announcing
         arm(slot, now)
-        let packet = UDPPacket.announce(
-            exchange.request, connection: connection, transaction: exchanges[slot]!.transaction, urlData: exchange.urlData)
+        let transaction = exchanges[slot]!.transaction
+        let packet =
+            switch exchange.question {
+            case .announce(let request, let urlData): UDPPacket.announce(request, connection: connection, transaction: transaction, urlData: urlData)
+            case .scrape(let infoHashes): UDPPacket.scrape(infoHashes, connection: connection, transaction: transaction)
+            }
         effects.append(.send(exchange.endpoint, packet))
     }
 

@@ -33,10 +33,13 @@ package struct DHTStatusAnswer: Codable, Equatable, Sendable {
     package var timeouts: UInt64
     package var lookupsDone: UInt64
     package var peersFound: UInt64
+    /// Why it is off; absent when it is on.
+    package var refusal: String?
     package init(
         enabled: Bool, readOnly: Bool, families: [Family], torrents: Int, lookups: Int, storedTorrents: Int, storedPeers: Int, storedItems: Int, received: UInt64,
-        sent: UInt64, queriesAnswered: UInt64, dropped: UInt64, ignored: UInt64, timeouts: UInt64, lookupsDone: UInt64, peersFound: UInt64
+        sent: UInt64, queriesAnswered: UInt64, dropped: UInt64, ignored: UInt64, timeouts: UInt64, lookupsDone: UInt64, peersFound: UInt64, refusal: String? = nil
     ) {
+        self.refusal = refusal
         (self.enabled, self.readOnly, self.families, self.torrents, self.lookups) = (enabled, readOnly, families, torrents, lookups)
         (self.storedTorrents, self.storedPeers, self.storedItems) = (storedTorrents, storedPeers, storedItems)
         (self.received, self.sent, self.queriesAnswered, self.dropped) = (received, sent, queriesAnswered, dropped)

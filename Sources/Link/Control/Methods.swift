@@ -112,6 +112,12 @@ package enum ControlMethods {
         package typealias Answer = Empty
         package static let name = "settings.set"
     }
+    /// Answered when every tracker has answered or was given up: 20 s at most.
+    package enum Scrape: ControlMethod {
+        package typealias Parameters = ScrapeParameters
+        package typealias Answer = ScrapeAnswer
+        package static let name = "scrape"
+    }
     package enum NATStatus: ControlMethod {
         package typealias Parameters = Empty
         package typealias Answer = NATStatusAnswer

@@ -21,8 +21,9 @@ package struct Btbt: ParsableCommand {
         version: ProgramVersion.text,
         subcommands: [
             DaemonGroup.self, AddCommand.self, ListCommand.self, ShowCommand.self, FilesGroup.self, PeersGroup.self,
-            TrackersCommand.self, AnnounceCommand.self, PauseCommand.self, ResumeCommand.self, RemoveCommand.self,
-            MoveCommand.self, RecheckCommand.self, CreateCommand.self, WorkersGroup.self, DHTGroup.self, NATGroup.self, BansGroup.self, StreamPositionCommand.self, WatchCommand.self, LimitsGroup.self,
+            TrackersCommand.self, AnnounceCommand.self, ScrapeCommand.self, PauseCommand.self, ResumeCommand.self, RemoveCommand.self,
+            MoveCommand.self, RecheckCommand.self, CreateCommand.self, WorkersGroup.self, DHTGroup.self, NATGroup.self, BansGroup.self,
+            StreamPositionCommand.self, WatchCommand.self, LimitsGroup.self,
             FilterGroup.self, SettingsGroup.self, SetCommand.self, CategoryGroup.self, TagGroup.self, QueueCommand.self, TrackerGroup.self, RenameGroup.self,
             ExportCommand.self, RSSGroup.self, WatchFolderGroup.self, LogCommand.self, StatsCommand.self,
         ])

@@ -107,6 +107,17 @@ package final class CurlMulti {
         timer = milliseconds < 0 ? .never : loop.now + .milliseconds(milliseconds)
     }
 
+    /// A proxy, or an exception from it, that the environment names would connect past every check of addresses.
+    package static func setNoProxy(_ easy: UnsafeMutableRawPointer) { must(ccurl_set_string(easy, CURLOPT_PROXY, "")) }
+    package static func setProxy(_ easy: UnsafeMutableRawPointer, isSOCKS5: Bool, _ proxy: Endpoint, user: String?, password: String?) {
+        // socks5h: names are looked up by the proxy, so that no packet goes past it.
+        must(ccurl_set_string(easy, CURLOPT_PROXY, (isSOCKS5 ? "socks5h://" : "http://") + proxy.description))
+        must(ccurl_set_string(easy, CURLOPT_NOPROXY, ""))
+        guard let user, let password else { return }
+        must(ccurl_set_string(easy, CURLOPT_PROXYUSERNAME, user))
+        must(ccurl_set_string(easy, CURLOPT_PROXYPASSWORD, password))
+    }
+
     /// An option that this libcurl does not know is a build that cannot work.
     package static func must(_ code: CURLcode) { precondition(code == CURLE_OK, "libcurl refused an option: \(code.rawValue)") }
     package static func must(_ code: CURLMcode) { precondition(code == CURLM_OK, "libcurl refused an option: \(code.rawValue)") }

@@ -32,15 +32,17 @@ package enum HTTPTrackerAnswer {
         return answer
     }
 
-    /// The figures of `infoHash` in the answer to a scrape (BEP 48); nil when the tracker does not know it.
-    package static func scrape(_ body: UnsafeRawBufferPointer, of infoHash: InfoHash) throws(TrackerFailure) -> ScrapeEntry? {
+    /// The figures of each info-hash in the answer to a scrape (BEP 48); nil for those that the tracker does not know.
+    package static func scrape(_ body: UnsafeRawBufferPointer, of infoHashes: [InfoHash]) throws(TrackerFailure) -> [ScrapeEntry?] {
         let root = try dictionary(body)
         try refusal(root)
         guard let files = root["files"] else { throw .malformed("the answer has no files") }
-        let key = infoHash.bytes
-        guard let entry = key.withUnsafeBytes({ files[bytes: $0] }) else { return nil }
-        return ScrapeEntry(
-            seeds: count(entry["complete"]) ?? 0, leechers: count(entry["incomplete"]) ?? 0, downloads: count(entry["downloaded"]) ?? 0)
+        return infoHashes.map { infoHash in
+            let key = infoHash.bytes
+            guard let entry = key.withUnsafeBytes({ files[bytes: $0] }) else { return nil }
+            return ScrapeEntry(
+                seeds: count(entry["complete"]) ?? 0, leechers: count(entry["incomplete"]) ?? 0, downloads: count(entry["downloaded"]) ?? 0)
+        }
     }
 
     /// The tracker's own refusal in a body that came with an HTTP error; nil when there is none.
@@ -117,7 +119,7 @@ package enum HTTPTrackerAnswer {
 /// Feeds any bytes to every decoder here: what a fuzzer drives.
 package func exerciseTrackerWire(_ bytes: UnsafeRawBufferPointer) {
     if let answer = try? HTTPTrackerAnswer.announce(bytes) { precondition(answer.peers.count <= TrackerWire.peerLimit) }
-    _ = try? HTTPTrackerAnswer.scrape(bytes, of: InfoHash())
+    _ = try? HTTPTrackerAnswer.scrape(bytes, of: [InfoHash()])
     _ = HTTPTrackerAnswer.refusal(in: bytes)
     for overIPv6 in [false, true] {
         guard let answer = try? UDPTrackerAnswer(packet: bytes, overIPv6: overIPv6) else { continue }

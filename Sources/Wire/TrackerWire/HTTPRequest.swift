@@ -22,6 +22,9 @@ extension TrackerURL {
         return q.text
     }
 
+    /// Torrents asked after in one URL: 66 bytes each, of the 8 KiB that servers take.
+    package static var scrapeLimit: Int { 64 }
+
     /// The URL of a scrape of these torrents (BEP 48); nil when the tracker has no scrape address.
     package func scrape(_ infoHashes: [InfoHash]) -> String? {
         guard scheme != .udp, let scrape else { return nil }

@@ -42,13 +42,13 @@ extension DiscoveryShell {
     }
 
     private func refuse(_ frame: Frame) throws(DecodeError) {
-        let why = "the DHT is off (discovery.enable_dht)"
+        let why = "the DHT is off: \(dhtRefusal)"
         switch frame.type {
         case .dhtStatusWanted:
             answer(
                 DhtStatusReport(
                     isOn: 0, isReadOnly: 0, torrents: 0, lookups: 0, storedTorrents: 0, storedPeers: 0, storedItems: 0, received: 0, sent: 0, queriesAnswered: 0,
-                    dropped: 0, ignored: 0, timeouts: 0, lookupsDone: 0, peersFound: 0), frame.correlation)
+                    dropped: 0, ignored: 0, timeouts: 0, lookupsDone: 0, peersFound: 0, refusal: dhtRefusal), frame.correlation)
         case .dhtLookup: answer(lookupResult(failure: why), frame.correlation)
         case .dhtGet: answer(item(failure: why), frame.correlation)
         case .dhtPut: answer(DhtStored(failure: why, target: SHA1Digest(), count: 0, refusal: ""), frame.correlation)
@@ -60,7 +60,7 @@ extension DiscoveryShell {
     func tellDHT() {
         guard let dht else { return }
         for (torrent, endpoints) in dht.takeFound() {
-            send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.dht.rawValue, endpoints: endpoints))
+            send(found(endpoints, of: torrent, .dht))
         }
         for (id, outcome) in dht.takeFinished() {
             guard let kind = dhtRequests.removeValue(forKey: id) else { continue }
@@ -118,6 +118,6 @@ extension DiscoveryShell {
                     spares: UInt32($0.spares), buckets: UInt32($0.buckets))
             }, torrents: UInt32(s.torrents), lookups: UInt32(s.searches), storedTorrents: UInt32(s.storedTorrents), storedPeers: UInt32(s.storedPeers),
             storedItems: UInt32(s.storedItems), received: c.received, sent: c.sent, queriesAnswered: c.queriesAnswered, dropped: c.dropped, ignored: c.ignored,
-            timeouts: c.timeouts, lookupsDone: c.searchesDone, peersFound: c.peersFound)
+            timeouts: c.timeouts, lookupsDone: c.searchesDone, peersFound: c.peersFound, refusal: "")
     }
 }

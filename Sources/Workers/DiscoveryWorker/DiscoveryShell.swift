@@ -50,13 +50,15 @@ package final class DiscoveryShell: WorkerShell {
     private let log: Log
     var core: AnnounceCore
     let http: HTTPTracker
-    private let udp: UDPTracker
+    let udp: UDPTracker
     let lists: ListFetch
     let mails: MailTransfer
     /// Nodes and peers that it refuses are neither asked nor passed on.
     var filter: AddressFilter?
     private let resolver: Resolver
-    /// nil when discovery.enable_dht is false.
+    /// Why there is no DHT; empty when there is.
+    let dhtRefusal: String
+    /// nil when discovery.enable_dht is false, or peers may be spoken to through a proxy only.
     let dht: DHTNode?
     /// nil when the settings want no port mapped.
     let ports: PortMapper?
@@ -65,10 +67,14 @@ package final class DiscoveryShell: WorkerShell {
     /// Requests under way; the core bounds them.
     var dhtRequests: [DHTRequestID: DHTRequestKind] = [:]
     /// What the DHT and the local network may be told of: every torrent of the session, with its flags.
+    /// A hybrid has two rows, as it has for the trackers.
     var swarms: [TorrentID: (infoHash: InfoHash, flags: TorrentFlags)] = [:]
     /// As the session knows it, and when it may hear again.
     var toldNodes: UInt32?
     var nextNodes = Instant.zero
+    var scrapes: [RequestID: (ScrapeTarget, UInt64)] = [:]
+    var scrapeJobs: [UInt64: ScrapeJob] = [:]
+    var scrapeNumber: UInt32 = 0
     private var effects: [AnnounceCore.Effect] = []
     /// Torrents with two info-hashes, and those that have the v2 one alone.
     var hybrids: Set<UInt32> = [], version2Only: Set<UInt32> = []
@@ -100,6 +106,8 @@ package final class DiscoveryShell: WorkerShell {
         let source = listen.isUnspecified ? nil : listen
         let timeout = settings.seconds("network.tracker_timeout")
         let proxy = ProxyRules(settings)
+        dhtRefusal = !settings.bool("discovery.enable_dht") ? "discovery.enable_dht is false" : proxy.coversPeers ? "it would go past the proxy (proxy.proxy_for_peers)" : ""
+        if settings.bool("discovery.enable_dht"), !dhtRefusal.isEmpty { log.warning("the DHT is off: \(dhtRefusal)") }
         lists = try ListFetch(loop: kit.loop, kind: Kind.list)
         mails = try MailTransfer(loop: kit.loop, kind: Kind.mail)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
@@ -107,7 +115,7 @@ package final class DiscoveryShell: WorkerShell {
         var random = SeededRandom(seed: Entropy.seed())
         lsd = settings.bool("discovery.enable_lsd") ? LSDSocket(loop: kit.loop, kind: Kind.lsd, listen: listen, random: &random, log: log) : nil
         dht =
-            settings.bool("discovery.enable_dht")
+            dhtRefusal.isEmpty
             ? try DHTNode(loop: kit.loop, kind: Kind.dht, fileKind: Kind.dhtFile, resolver: resolver, settings: settings, stateDirectory: kit.stateDirectory, log: log) : nil
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
@@ -126,6 +134,7 @@ package final class DiscoveryShell: WorkerShell {
     }
     package func edgeClosed(_ edge: Edge) {
         guard edge == session else { return }
+        scrapeJobs = [:]
         // Announcing goes on with what is known: trackers would drop us otherwise.
         session = nil
         replayCursor = nil
@@ -197,6 +206,7 @@ package final class DiscoveryShell: WorkerShell {
             }
             if core.nextDeadline <= now { feed(.tick) }
         } while !http.ended.isEmpty || !udp.ended.isEmpty
+        tellScrapes()
         for end in lists.turn(now: now) { send(ListFetched(url: end.request.url, byteCount: end.byteCount, message: end.failure)) }
         for end in mails.turn(now: now) {
             progress &+= 1
@@ -241,7 +251,7 @@ package final class DiscoveryShell: WorkerShell {
 
     private func tellLSD() {
         for (torrent, peer) in lsd?.takeFound() ?? [] {
-            send(DiscoveryPeers(torrent: torrent.rawValue, source: PeerSource.lsd.rawValue, endpoints: [peer]))
+            send(found([peer], of: torrent, .lsd))
         }
     }
 
@@ -264,10 +274,7 @@ package final class DiscoveryShell: WorkerShell {
                 if url.scheme == .udp { udp.begin(id, url, request, now: now) } else { http.begin(id, url, request, now: now) }
             case .peers(let torrent, let found):
                 let endpoints = filter.map { filter in found.filter { !filter.blocks($0) } } ?? found
-                send(
-                    DiscoveryPeers(
-                        torrent: torrent.rawValue & ~Self.version2Mark, source: PeerSource.tracker.rawValue, endpoints: endpoints,
-                        isVersion2: isVersion2(torrent) ? 1 : 0))
+                send(self.found(endpoints, of: torrent, .tracker))
             case .report(let report) where report.torrent.rawValue & Self.version2Mark != 0:
                 // Shown and kept is what trackers say of the first hash; it alone decides when they are asked after a restart.
                 break

@@ -30,6 +30,7 @@ final class HTTPTracker {
     /// Handles for reuse; connections belong to `multi`.
     private var idle: [UnsafeMutableRawPointer] = []
     private(set) var ended: [(RequestID, AnnounceOutcome)] = []
+    private var scraped: [(RequestID, ScrapeOutcome)] = []
     private(set) var fetched: [(correlation: UInt64, FetchOutcome)] = []
 
     /// `kind`: of the tokens of this object's polls.
@@ -59,9 +60,18 @@ final class HTTPTracker {
         start(HTTPTransfer(id: id, url: url.announce(request), host: url.host, path: url.path, deadline: now + limits.whole), now)
     }
 
+    /// A scrape of at most ``TrackerURL/scrapeLimit`` torrents; its end is in ``takeScraped()``. Needs a URL with a scrape address.
+    func scrape(_ id: RequestID, _ url: TrackerURL, _ infoHashes: [InfoHash], within time: TimeSpan, now: Instant) {
+        start(HTTPTransfer(id: id, url: url.scrape(infoHashes)!, host: url.host, path: url.scrape!.path, deadline: now + min(time, limits.whole), scrape: infoHashes), now)
+    }
+    func takeScraped() -> [(RequestID, ScrapeOutcome)] {
+        defer { scraped = [] }
+        return scraped
+    }
+
     /// The same for a body; its end is in ``takeFetched()``.
     func fetch(_ url: String, _ wish: FetchWish, within time: TimeSpan, now: Instant) {
-        start(HTTPTransfer(id: RequestID(slot: .max, generation: 0), url: url, host: HTTPTransfer.host(of: url), path: "", deadline: now + time, fetch: wish), now)
+        start(HTTPTransfer(id: RequestID(slot: .max, generation: 0), url: url, host: ProxyRules.host(of: url), path: "", deadline: now + time, fetch: wish), now)
     }
     func takeFetched() -> [(correlation: UInt64, FetchOutcome)] {
         defer { fetched = [] }
@@ -72,7 +82,7 @@ final class HTTPTracker {
     private func start(_ transfer: HTTPTransfer, _ now: Instant) {
         guard let easy = idle.popLast() ?? curl_easy_init() else {
             if let fetch = transfer.fetch { return fetched.append((fetch.correlation, .failed("no memory for a request"))) }
-            return ended.append((transfer.id, .failed("no memory for a request", hostFault: false, retryAfter: nil)))
+            return end(transfer, .failed("no memory for a request", hostFault: false, retryAfter: nil))
         }
         let left = max(1, (transfer.deadline - now).milliseconds)
         transfer.prepareForHop()
@@ -101,23 +111,16 @@ final class HTTPTracker {
         multi.add(easy)
     }
 
-    /// A proxy, or an exception from it, that the environment names would connect past every check of addresses.
     private func setProxy(_ easy: UnsafeMutableRawPointer, _ transfer: HTTPTransfer) {
         let proxy = limits.proxy
         guard proxy.isFor(tracker: transfer.host) else {
             transfer.proxy = nil
-            CurlMulti.must(ccurl_set_string(easy, CURLOPT_PROXY, ""))
+            CurlMulti.setNoProxy(easy)
             if let source = limits.source { CurlMulti.must(ccurl_set_string(easy, CURLOPT_INTERFACE, "host!" + source)) }
             return
         }
         transfer.proxy = proxy.endpoint
-        // socks5h: names are looked up by the proxy, so that no packet goes past it.
-        CurlMulti.must(ccurl_set_string(easy, CURLOPT_PROXY, (proxy.kind == .socks5 ? "socks5h://" : "http://") + proxy.endpoint.description))
-        CurlMulti.must(ccurl_set_string(easy, CURLOPT_NOPROXY, ""))
-        if let credentials = proxy.credentials {
-            CurlMulti.must(ccurl_set_string(easy, CURLOPT_PROXYUSERNAME, credentials.user))
-            CurlMulti.must(ccurl_set_string(easy, CURLOPT_PROXYPASSWORD, credentials.password))
-        }
+        CurlMulti.setProxy(easy, isSOCKS5: proxy.kind == .socks5, proxy.endpoint, user: proxy.credentials?.user, password: proxy.credentials?.password)
     }
 
     // MARK: events
@@ -151,10 +154,19 @@ final class HTTPTracker {
         if result == CURLE_OK, (300..<400).contains(status), let next {
             switch transfer.redirect(to: next) {
             case nil: start(transfer, now)
-            case let why?: ended.append((transfer.id, .failed(why, hostFault: false, retryAfter: nil)))
+            case let why?: end(transfer, .failed(why, hostFault: false, retryAfter: nil))
             }
             return
         }
-        ended.append((transfer.id, transfer.outcome(result, status: status, retryAfter: Int64(retryAfter))))
+        if transfer.scrape != nil, let entries = transfer.scraped(result, status: status) { return scraped.append((transfer.id, .answered(entries))) }
+        end(transfer, transfer.outcome(result, status: status, retryAfter: Int64(retryAfter)))
+    }
+
+    private func end(_ transfer: HTTPTransfer, _ outcome: AnnounceOutcome) {
+        guard transfer.scrape != nil else { return ended.append((transfer.id, outcome)) }
+        switch outcome {
+        case .refused(let reason, _), .failed(let reason, _, _): scraped.append((transfer.id, .failed(reason)))
+        case .answered: scraped.append((transfer.id, .failed("the answer is none to a scrape")))
+        }
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import LinuxIO
 import Primitives
 import TrackerWire
+import WorkerKit
 
 /// A body wanted for its own sake: a .torrent or a feed that the user named.
 struct FetchWish {
@@ -41,12 +42,14 @@ final class HTTPTransfer {
     private var refused: Endpoint?
     /// Who answers.
     private var remote: Endpoint?
-    /// nil: an announce.
+    /// nil for both: an announce.
     let fetch: FetchWish?
+    let scrape: [InfoHash]?
     private var limit: Int { fetch?.sizeLimit ?? TrackerWire.bodyLimit }
 
-    init(id: RequestID, url: String, host: String, path: String, deadline: Instant, fetch: FetchWish? = nil) {
+    init(id: RequestID, url: String, host: String, path: String, deadline: Instant, fetch: FetchWish? = nil, scrape: [InfoHash]? = nil) {
         self.id = id
+        self.scrape = scrape
         self.fetch = fetch
         self.url = url
         self.host = host
@@ -56,15 +59,6 @@ final class HTTPTransfer {
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
     deinit { errorText.deallocate() }
-
-    /// What stands between `//` and the path, without user and port; "" where nothing does. For exceptions from the proxy.
-    static func host(of url: String) -> String {
-        guard let slashes = url.firstRange(of: "//") else { return "" }
-        let authority = url[slashes.upperBound...].prefix { !"/?#".contains($0) }
-        let named = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
-        if named.first == "[" { return String(named.dropFirst().prefix { $0 != "]" }) }
-        return String(named.prefix { $0 != ":" })
-    }
 
     func prepareForHop() {
         errorText[0] = 0
@@ -82,7 +76,7 @@ final class HTTPTransfer {
             }
             if let remote { policy.visited(remote) }
             url = next
-            host = Self.host(of: next)
+            host = ProxyRules.host(of: next)
             return nil
         }
         guard let target = TrackerURL(next), target.scheme != .udp else {
@@ -118,6 +112,12 @@ final class HTTPTransfer {
                 "HTTP \(status)", hostFault: status >= 500 || status == 429 || status == 408,
                 retryAfter: retryAfter > 0 ? UInt32(clamping: retryAfter) : nil)
         }
+    }
+
+    /// nil when the answer is none to a scrape; ``outcome(_:status:retryAfter:)`` then says why.
+    func scraped(_ result: CURLcode, status: Int) -> [ScrapeEntry?]? {
+        guard let scrape, result == CURLE_OK, !isTooLarge, (200..<300).contains(status) else { return nil }
+        return body.withUnsafeBytes { try? HTTPTrackerAnswer.scrape($0, of: scrape) }
     }
 
     func fetched(_ result: CURLcode, status: Int) -> FetchOutcome {

@@ -14,19 +14,22 @@ extension DiscoveryShell {
         case .discoveryTorrentAdd:
             let m: DiscoveryTorrentAdd = try frame.decode()
             added(m)
-            swarmChanged(TorrentID(rawValue: m.torrent), m.infoHash, TorrentFlags(rawValue: m.flags))
+            swarmsChanged(m)
         case .discoveryTorrentRemove:
             let m: DiscoveryTorrentRemove = try frame.decode()
-            eachHash(m.torrent) { feed(.torrentRemoved($0)) }
+            eachHash(m.torrent) { id in
+                feed(.torrentRemoved(id))
+                swarmGone(id)
+            }
             hybrids.remove(m.torrent)
             version2Only.remove(m.torrent)
-            dht?.remove(TorrentID(rawValue: m.torrent))
-            if let known = swarms.removeValue(forKey: TorrentID(rawValue: m.torrent)) { lsd?.remove(known.infoHash) }
         case .discoveryTorrentFlags:
             let m: DiscoveryTorrentFlags = try frame.decode()
-            let id = TorrentID(rawValue: m.torrent), flags = TorrentFlags(rawValue: m.flags)
-            eachHash(m.torrent) { feed(.torrentPaused($0, flags.contains(.paused))) }
-            if let known = swarms[id] { swarmChanged(id, known.infoHash, flags) }
+            let flags = TorrentFlags(rawValue: m.flags)
+            eachHash(m.torrent) { id in
+                feed(.torrentPaused(id, flags.contains(.paused)))
+                if let known = swarms[id] { swarmChanged(id, known.infoHash, flags) }
+            }
         case .discoveryCounters:
             let m: DiscoveryCounters = try frame.decode()
             for t in m.torrents {
@@ -34,16 +37,20 @@ extension DiscoveryShell {
             }
         case .discoveryCompleted:
             let m: DiscoveryCompleted = try frame.decode()
-            eachHash(m.torrent) { feed(.completed($0)) }
-            dht?.completed(TorrentID(rawValue: m.torrent))
+            eachHash(m.torrent) { id in
+                feed(.completed(id))
+                dht?.completed(id)
+            }
         case .discoveryCompletedAgain:
             let m: DiscoveryCompletedAgain = try frame.decode()
             eachHash(m.torrent) { feed(.completedAgain($0, m.trackers.map(\.url))) }
         case .fetchUrl: fetch(try frame.decode(), frame.correlation)
         case .announceNow:
             let m: AnnounceNow = try frame.decode()
-            eachHash(m.torrent) { feed(.announceNow($0)) }
-            dht?.peersWanted(TorrentID(rawValue: m.torrent), now: kit.loop.now)
+            eachHash(m.torrent) { id in
+                feed(.announceNow(id))
+                dht?.peersWanted(id, now: kit.loop.now)
+            }
         case .discoveryReplayEnd:
             let m: DiscoveryReplayEnd = try frame.decode()
             feed(.replayEnded(listenPort: m.listenPort, key: m.trackerKey, peerID: m.peerID))
@@ -57,6 +64,7 @@ extension DiscoveryShell {
             dht?.announcePort(m.listenPort)
             lsd?.announcePort = m.listenPort
             ports?.announcePort(m.listenPort, now: kit.loop.now)
+        case .scrapeWanted: scrape(try frame.decode(), frame.correlation)
         case .natStatusWanted:
             let off = NatStatusReport(isOn: 0, gateway: Endpoint(ipv4: 0, port: 0), external: Endpoint(ipv4: 0, port: 0))
             answer(ports?.report() ?? off, frame.correlation)
@@ -112,20 +120,6 @@ extension DiscoveryShell {
                 send(at, Array(bytes[at..<end]), isLast: end == bytes.count)
                 at = end
             } while at < bytes.count
-        }
-    }
-
-    /// BEP 27: a private torrent's peers come from its trackers only. A magnet is taken as public until its metadata says
-    /// otherwise.
-    private func swarmChanged(_ id: TorrentID, _ infoHash: InfoHash, _ flags: TorrentFlags) {
-        if let known = swarms[id], known.infoHash != infoHash { lsd?.remove(known.infoHash) }
-        swarms[id] = (infoHash, flags)
-        if flags.isDisjoint(with: [.isPrivate, .paused]) {
-            dht?.torrent(id, infoHash, isSeed: flags.contains(.completed), now: kit.loop.now)
-            lsd?.add(id, infoHash, now: kit.loop.now)
-        } else {
-            dht?.remove(id)
-            lsd?.remove(infoHash)
         }
     }
 

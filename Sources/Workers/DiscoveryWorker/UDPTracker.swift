@@ -10,10 +10,14 @@ import WorkerKit
 /// Announces over UDP (BEP 15): two sockets, one per family, around ``UDPTrackerCore``; names through ``Resolver``.
 final class UDPTracker {
     private typealias Core = UDPTrackerCore<SystemRandomNumberGenerator>
+    private enum Question {
+        case announce(AnnounceRequest)
+        case scrape([InfoHash])
+    }
     private struct Asked {
         let id: RequestID
         let url: TrackerURL
-        let request: AnnounceRequest
+        let question: Question
         let deadline: Instant
         /// Who is asked; nil while the name is looked up.
         var address: Endpoint?
@@ -37,6 +41,7 @@ final class UDPTracker {
     /// In the order of asking; at most the limit of announces under way.
     private var asked: [Asked] = []
     private(set) var ended: [(RequestID, AnnounceOutcome)] = []
+    private var scraped: [(RequestID, ScrapeOutcome)] = []
 
     /// Packets read at one readiness: then the loop's others have their turn.
     private static let packetsPerTurn = 64
@@ -82,7 +87,20 @@ final class UDPTracker {
     }
 
     func begin(_ id: RequestID, _ url: TrackerURL, _ request: AnnounceRequest, now: Instant) {
-        asked.append(Asked(id: id, url: url, request: request, deadline: now + whole, address: nil))
+        begin(Asked(id: id, url: url, question: .announce(request), deadline: now + whole, address: nil), now)
+    }
+    /// A scrape of at most ``UDPPacket/scrapeLimit`` torrents; its end is in ``takeScraped()``.
+    func scrape(_ id: RequestID, _ url: TrackerURL, _ infoHashes: [InfoHash], within time: TimeSpan, now: Instant) {
+        begin(Asked(id: id, url: url, question: .scrape(infoHashes), deadline: now + time, address: nil), now)
+    }
+    func takeScraped() -> [(RequestID, ScrapeOutcome)] {
+        defer { scraped = [] }
+        return scraped
+    }
+
+    private func begin(_ one: Asked, _ now: Instant) {
+        let (id, url) = (one.id, one.url)
+        asked.append(one)
         if proxy.isFor(tracker: url.host) { return beginRelayed(asked.count - 1, now) }
         switch resolver.find(url.host, now: now) {
         case .known(let addresses): ask(asked.count - 1, addresses, now)
@@ -104,8 +122,15 @@ final class UDPTracker {
         }
         asked[i].address = target
         var effects: [Core.Effect] = []
-        core.begin(one.id, one.request, to: target, urlData: one.url.pathAndQuery, deadline: one.deadline, now: now, into: &effects)
+        begin(one, target, now, &effects)
         perform(effects, now)
+    }
+
+    private func begin(_ one: Asked, _ target: Endpoint, _ now: Instant, _ effects: inout [Core.Effect]) {
+        switch one.question {
+        case .announce(let request): core.begin(one.id, request, to: target, urlData: one.url.pathAndQuery, deadline: one.deadline, now: now, into: &effects)
+        case .scrape(let infoHashes): core.begin(one.id, scrape: infoHashes, to: target, deadline: one.deadline, now: now, into: &effects)
+        }
     }
 
     /// 198.18.0.0/15, which no tracker can have (RFC 2544): an IPv4 address, since the answer's peers are taken as such.
@@ -146,8 +171,7 @@ final class UDPTracker {
         target.port = one.url.port
         asked[i].address = target
         var effects: [Core.Effect] = []
-        core.begin(
-            one.id, one.request, to: target, urlData: one.url.pathAndQuery, deadline: one.deadline, now: now, into: &effects)
+        begin(one, target, now, &effects)
         perform(effects, now)
     }
 
@@ -210,6 +234,9 @@ final class UDPTracker {
                     resolver.demote(one.url.host, address)
                 }
                 end(id, outcome)
+            case .scraped(let id, let entries):
+                asked.removeAll { $0.id == id }
+                scraped.append((id, .answered(entries)))
             }
             at += 1
         }
@@ -233,7 +260,12 @@ final class UDPTracker {
     }
 
     private func end(_ id: RequestID, _ outcome: AnnounceOutcome) {
+        let question = asked.first { $0.id == id }?.question
         asked.removeAll { $0.id == id }
-        ended.append((id, outcome))
+        guard case .scrape? = question else { return ended.append((id, outcome)) }
+        switch outcome {
+        case .refused(let reason, _), .failed(let reason, _, _): scraped.append((id, .failed(reason)))
+        case .answered: preconditionFailure("an announce's answer to a scrape")
+        }
     }
 }

@@ -4,7 +4,9 @@ import Glibc
 import HTTPKit
 import LinuxIO
 import Primitives
+import ProxyWire
 import WebSeeds
+import WorkerKit
 
 /// One HTTP request of a web seed, over its redirects. libcurl's callbacks work on this object; it lives as long as its
 /// handle is in the multi. Redirects are followed here, not in libcurl, since each hop is judged by where the one before
@@ -25,6 +27,9 @@ final class WebSeedTransfer {
 
     private(set) var easy: UnsafeMutableRawPointer?
     private var url: String
+    private let rules: ProxyRules
+    /// Of this hop, and the proxy through which it goes; nil: directly.
+    private var host = "", proxy: Endpoint?
     private let range: ClosedRange<UInt64>?
     private let length: UInt64
     private let isWhole: Bool
@@ -38,7 +43,8 @@ final class WebSeedTransfer {
     private var refused: Endpoint?
     private var remote: Endpoint?
 
-    init(url: String, range: ClosedRange<UInt64>?, length: UInt64, isWhole: Bool, take: @escaping (UnsafeRawBufferPointer) -> Bool) {
+    init(url: String, range: ClosedRange<UInt64>?, length: UInt64, isWhole: Bool, rules: ProxyRules, take: @escaping (UnsafeRawBufferPointer) -> Bool) {
+        self.rules = rules
         (self.url, self.range, self.length, self.isWhole, deliver) = (url, range, length, isWhole, take)
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -56,8 +62,13 @@ final class WebSeedTransfer {
         must(ccurl_set_string(easy, CURLOPT_URL, url))
         must(ccurl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https"))
         must(ccurl_set_string(easy, CURLOPT_USERAGENT, "ccbt/0.1.0"))
-        // A proxy from the environment would connect in our place, past every check of addresses.
-        must(ccurl_set_string(easy, CURLOPT_PROXY, ""))
+        host = ProxyRules.host(of: url)
+        proxy = rules.isFor(webSeed: host) ? rules.endpoint : nil
+        if let proxy {
+            CurlMulti.setProxy(easy, isSOCKS5: rules.kind == .socks5, proxy, user: rules.credentials?.user, password: rules.credentials?.password)
+        } else {
+            CurlMulti.setNoProxy(easy)
+        }
         if let range { must(ccurl_set_string(easy, CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound)")) }
         must(ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
         must(ccurl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0))
@@ -107,6 +118,13 @@ final class WebSeedTransfer {
     }
 
     private func mayConnect(_ address: Endpoint) -> Bool {
+        if let proxy {
+            // What a name stands for is the proxy's to know; an address that a URL names is judged here.
+            guard address == proxy else { return false }
+            guard let literal = Endpoint(address: host, port: 0), !policy.admits(literal, path: "") else { return true }
+            refused = literal
+            return false
+        }
         // No announce: the machine itself is never asked.
         if policy.admits(address, path: "") { return true }
         refused = address
@@ -114,7 +132,7 @@ final class WebSeedTransfer {
     }
     private func mayRequest(_ address: Endpoint?) -> Bool {
         guard let address, mayConnect(address) else { return false }
-        remote = address
+        remote = proxy == nil ? address : Endpoint(address: host, port: 0)
         return true
     }
     private func openSocket(_ target: UnsafeMutablePointer<curl_sockaddr>?) -> curl_socket_t {

@@ -149,7 +149,7 @@ extension PeerShell {
             case .fetch(let url, let range, let length, let isWhole):
                 if let until = refusal(of: seed.host, now: now) { return leave(i, .resting(until: max(until, now + .seconds(1))), now: now) }
                 let transfer = WebSeedTransfer(
-                    url: url, range: range, length: length, isWhole: isWhole,
+                    url: url, range: range, length: length, isWhole: isWhole, rules: proxy,
                     take: { [unowned self] bytes in take(i, bytes) })
                 guard transfer.start(on: curl!) else { return leave(i, .failed(.temporary("no memory for a request", retryAfter: nil)), now: now) }
                 webSeeds[i]!.transfer = transfer

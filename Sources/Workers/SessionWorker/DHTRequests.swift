@@ -71,7 +71,32 @@ extension SessionShell {
                         spares: Int($0.spares), buckets: Int($0.buckets))
                 }, torrents: Int(m.torrents), lookups: Int(m.lookups), storedTorrents: Int(m.storedTorrents), storedPeers: Int(m.storedPeers),
                 storedItems: Int(m.storedItems), received: m.received, sent: m.sent, queriesAnswered: m.queriesAnswered, dropped: m.dropped, ignored: m.ignored,
-                timeouts: m.timeouts, lookupsDone: m.lookupsDone, peersFound: m.peersFound))
+                timeouts: m.timeouts, lookupsDone: m.lookupsDone, peersFound: m.peersFound, refusal: m.refusal.isEmpty ? nil : Text.printable(m.refusal, limit: 200)))
+    }
+
+    /// Twenty seconds for each tracker, all at once.
+    private static let scrapeAnswer = TimeSpan.seconds(30)
+
+    func scrape(_ from: Asker, _ p: ScrapeParameters) throws(ControlError) {
+        guard (1...1_000).contains(p.hashes.count) else { throw ControlError(.invalidParameters, "1 to 1,000 torrents at once") }
+        var torrents: [UInt32] = []
+        for hash in p.hashes {
+            let id = try find(hash).rawValue
+            if !torrents.contains(id) { torrents.append(id) }
+        }
+        try askDiscovery(from, ScrapeWanted(torrents: torrents), for: Self.scrapeAnswer)
+    }
+
+    func answerScrape(token: UInt64, _ m: ScrapeReport) {
+        let rows = m.rows.compactMap { r -> ScrapeAnswer.Row? in
+            guard let facts = core.row(TorrentID(rawValue: r.torrent))?.record.facts else { return nil }
+            let isKnown = r.isKnown != 0
+            return ScrapeAnswer.Row(
+                hash: facts.infoHash.isZero ? facts.infoHashV2.truncated.hex : facts.infoHash.hex, url: r.url, seeds: isKnown ? Int(r.seeds) : nil, leechers: isKnown ? Int(r.leechers) : nil,
+                downloads: isKnown ? Int(r.downloads) : nil,
+                error: isKnown ? nil : r.failure.isEmpty ? "the tracker does not know the torrent" : Text.printable(r.failure, limit: 200))
+        }
+        finish(token, ScrapeAnswer(rows: rows))
     }
 
     func answerNAT(token: UInt64, _ m: NatStatusReport) {

@@ -26,6 +26,7 @@ extension SessionShell {
         case .mailSent: mailEnded(frame.correlation, try frame.decode(MailSent.self).message)
         case .listFetched: listFetched(try frame.decode())
         case .fetched: fetched(frame.correlation, try frame.decode())
+        case .scrapeReport: answerScrape(token: frame.correlation, try frame.decode())
         case .natStatusReport: answerNAT(token: frame.correlation, try frame.decode())
         case .dhtStatusReport: answerDHTStatus(token: frame.correlation, try frame.decode())
         case .dhtLookupResult: answerDHTLookup(token: frame.correlation, try frame.decode())

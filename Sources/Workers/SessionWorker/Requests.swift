@@ -123,6 +123,7 @@ extension SessionShell {
         case ControlMethods.SetSetting.name: try set(from, ControlLine.parameters(line, as: SetSettingParameters.self))
         case ControlMethods.ChangeSettings.name: try change(from, ControlLine.parameters(line, as: ChangeSettingsParameters.self))
         case ControlMethods.RestartWorker.name: try restart(from, ControlLine.parameters(line, as: WorkerParameters.self).worker)
+        case ControlMethods.Scrape.name: try scrape(from, ControlLine.parameters(line, as: ScrapeParameters.self))
         case ControlMethods.NATStatus.name: try askDiscovery(from, NatStatusWanted(), for: Self.workerAnswer)
         case ControlMethods.DHTStatus.name: try askDiscovery(from, DhtStatusWanted(), for: Self.workerAnswer)
         case ControlMethods.DHTLookup.name: try lookUp(from, ControlLine.parameters(line, as: DHTLookupParameters.self))

@@ -10,6 +10,7 @@ package struct ProxyRules: Sendable {
     private let bypass: ProxyBypass
     private let isForPeers: Bool
     private let isForTrackers: Bool
+    private let isForWebSeeds: Bool
 
     /// What the defaults say: everything is connected to directly.
     package static var none: ProxyRules { ProxyRules(Settings()) }
@@ -23,9 +24,24 @@ package struct ProxyRules: Sendable {
         bypass = ProxyBypass(settings.list("proxy.proxy_bypass_list"))
         isForPeers = isEnabled && settings.bool("proxy.proxy_for_peers")
         isForTrackers = isEnabled && settings.bool("proxy.proxy_for_trackers")
+        isForWebSeeds = isEnabled && settings.bool("proxy.proxy_for_webseeds")
     }
+
+    /// Nothing that cannot go through the proxy may speak to peers of the network at large.
+    package var coversPeers: Bool { isForPeers }
 
     package func isFor(peer: Endpoint) -> Bool { isForPeers && !bypass.contains(peer) }
     /// `host`: a name or an address literal, in lower case, without brackets.
     package func isFor(tracker host: String) -> Bool { isForTrackers && !bypass.contains(host: host) }
+    /// The same.
+    package func isFor(webSeed host: String) -> Bool { isForWebSeeds && !bypass.contains(host: host) }
+
+    /// What stands between `//` and the path, in lower case, without user, port and brackets; "" where nothing does.
+    package static func host(of url: String) -> String {
+        guard let slashes = url.firstRange(of: "//") else { return "" }
+        let authority = url[slashes.upperBound...].prefix { !"/?#".contains($0) }
+        let named = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        if named.first == "[" { return named.dropFirst().prefix { $0 != "]" }.lowercased() }
+        return named.prefix { $0 != ":" }.lowercased()
+    }
 }

@@ -11,12 +11,14 @@ import TrackerWire
         var now = Instant.zero
         var sent: [(at: Double, to: Endpoint, bytes: [UInt8])] = []
         var ended: [(RequestID, AnnounceOutcome)] = []
+        var scraped: [(RequestID, [ScrapeEntry])] = []
 
         mutating func take(_ effects: [UDPTrackerCore<SeededRandom>.Effect]) {
             for effect in effects {
                 switch effect {
                 case .send(let endpoint, let bytes): sent.append(((now - .zero).seconds, endpoint, bytes))
                 case .ended(let id, let outcome): ended.append((id, outcome))
+                case .scraped(let id, let entries): scraped.append((id, entries))
                 }
             }
         }
@@ -99,6 +101,31 @@ import TrackerWire
         line.announced()
         #expect(line.words == ["0 connect", "0 connect", "0 announce"])
         #expect(line.ended.map(\.0.slot) == [2])
+    }
+
+    @Test func aScrapeAsksForSeveralAndTakesItsOwnAnswerOnly() {
+        var line = Line(), effects: [UDPTrackerCore<SeededRandom>.Effect] = []
+        let hashes = (1...3).map { InfoHash([UInt8](repeating: $0, count: 20))! }
+        line.core.begin(RequestID(slot: .max, generation: 1), scrape: hashes, to: Self.tracker, deadline: .zero + .seconds(20), now: .zero, into: &effects)
+        line.take(effects)
+        line.connected()
+        #expect(line.sent.last!.bytes.count == 16 + 3 * 20)
+        let one: [UInt8] = [0, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0, 6]
+        line.announced()
+        line.receive([0, 0, 0, 2] + line.transaction + one + one)
+        #expect(line.scraped.isEmpty && line.ended.isEmpty, "an announce's answer, and one for two of three")
+        line.receive([0, 0, 0, 2] + line.transaction + one + one + one)
+        #expect(line.scraped.map(\.1) == [[ScrapeEntry](repeating: ScrapeEntry(seeds: 5, leechers: 6, downloads: 7), count: 3)])
+        line.receive([0, 0, 0, 2] + line.transaction + one + one + one)
+        #expect(line.scraped.count == 1 && line.core.count == 0)
+    }
+
+    @Test func aScrapeIsGivenUpAtItsDeadline() {
+        var line = Line(), effects: [UDPTrackerCore<SeededRandom>.Effect] = []
+        line.core.begin(RequestID(slot: .max, generation: 1), scrape: [InfoHash()], to: Self.tracker, deadline: .zero + .seconds(20), now: .zero, into: &effects)
+        line.take(effects)
+        line.advance(.seconds(30))
+        #expect(line.ended.count == 1 && line.scraped.isEmpty && line.sent.count == 2)
     }
 
     /// BEP 15's own tables: 15 × 2^n, and a connect again when the connection id has grown old.

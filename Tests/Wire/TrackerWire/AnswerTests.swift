@@ -18,7 +18,7 @@ func packet(_ bytes: [UInt8], overIPv6: Bool = false) throws(DecodeError) -> UDP
     return try result.get()
 }
 func scrapeEntry(_ bytes: [UInt8], of hash: InfoHash) -> ScrapeEntry? {
-    bytes.withUnsafeBytes { (try? HTTPTrackerAnswer.scrape($0, of: hash)) ?? nil }
+    bytes.withUnsafeBytes { (try? HTTPTrackerAnswer.scrape($0, of: [InfoHash([UInt8](repeating: 9, count: 20))!, hash]))?[1] }
 }
 func hex(_ text: String) -> [UInt8] { Hex.decode(text.filter { $0 != " " })! }
 

@@ -94,6 +94,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case dhtStored = 0x0431
     case natStatusWanted = 0x0432
     case natStatusReport = 0x0433
+    case scrapeWanted = 0x0434
+    case scrapeReport = 0x0435
     case claim = 0x0501
     case claimsEnd = 0x0502
     case torrentReady = 0x0503

@@ -604,8 +604,8 @@ package struct DhtStatusWanted: IPCMessage, Equatable {
 /// Answers DhtStatusWanted with its correlation.
 package struct DhtStatusReport: IPCMessage, Equatable {
     package static var type: MessageType { .dhtStatusReport }
-    package static var fixedSize: Int { 94 }
-    package var isOn: UInt8  // 0: discovery.enable_dht is false, or no port could be bound
+    package static var fixedSize: Int { 102 }
+    package var isOn: UInt8  // 0: it is off, or no port could be bound
     package var isReadOnly: UInt8
     package var families: [DhtFamily]
     package var torrents: UInt32  // announced by us
@@ -621,7 +621,8 @@ package struct DhtStatusReport: IPCMessage, Equatable {
     package var timeouts: UInt64
     package var lookupsDone: UInt64
     package var peersFound: UInt64
-    package init(isOn: UInt8, isReadOnly: UInt8, families: [DhtFamily] = [], torrents: UInt32, lookups: UInt32, storedTorrents: UInt32, storedPeers: UInt32, storedItems: UInt32, received: UInt64, sent: UInt64, queriesAnswered: UInt64, dropped: UInt64, ignored: UInt64, timeouts: UInt64, lookupsDone: UInt64, peersFound: UInt64) {
+    package var refusal: String  // why it is off
+    package init(isOn: UInt8, isReadOnly: UInt8, families: [DhtFamily] = [], torrents: UInt32, lookups: UInt32, storedTorrents: UInt32, storedPeers: UInt32, storedItems: UInt32, received: UInt64, sent: UInt64, queriesAnswered: UInt64, dropped: UInt64, ignored: UInt64, timeouts: UInt64, lookupsDone: UInt64, peersFound: UInt64, refusal: String = "") {
         self.isOn = isOn
         self.isReadOnly = isReadOnly
         self.families = families
@@ -638,6 +639,7 @@ package struct DhtStatusReport: IPCMessage, Equatable {
         self.timeouts = timeouts
         self.lookupsDone = lookupsDone
         self.peersFound = peersFound
+        self.refusal = refusal
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u8(isOn)
@@ -656,9 +658,11 @@ package struct DhtStatusReport: IPCMessage, Equatable {
         w.u64(timeouts)
         w.u64(lookupsDone)
         w.u64(peersFound)
+        tail.reserve(&w, count: refusal.utf8.count)
     }
     package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
         tail.structs(&w, families)
+        tail.string(&w, refusal)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         isOn = try r.u8()
@@ -677,6 +681,7 @@ package struct DhtStatusReport: IPCMessage, Equatable {
         timeouts = try r.u64()
         lookupsDone = try r.u64()
         peersFound = try r.u64()
+        refusal = try r.string()
     }
 }
 
@@ -1042,5 +1047,84 @@ package struct NatStatusReport: IPCMessage, Equatable {
         external = try r.endpoint()
         failure = try r.string()
         mappings = try r.structs()
+    }
+}
+
+package struct ScrapeWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .scrapeWanted }
+    package static var fixedSize: Int { 8 }
+    package var torrents: [UInt32]  // at most 1,000
+    package init(torrents: [UInt32] = []) {
+        self.torrents = torrents
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: torrents.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.list(&w, torrents) { $0.u32($1) }
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrents = try r.list(elementSize: 4) { (r) throws(DecodeError) in try r.u32() }
+    }
+}
+
+package struct ScrapeRow: IPCStruct, Equatable {
+    package static var fixedSize: Int { 33 }
+    package var torrent: UInt32
+    package var url: String
+    package var failure: String  // empty: the tracker answered
+    package var isKnown: UInt8  // 0: it does not know the torrent
+    package var seeds: UInt32
+    package var leechers: UInt32
+    package var downloads: UInt32
+    package init(torrent: UInt32, url: String = "", failure: String = "", isKnown: UInt8, seeds: UInt32, leechers: UInt32, downloads: UInt32) {
+        self.torrent = torrent
+        self.url = url
+        self.failure = failure
+        self.isKnown = isKnown
+        self.seeds = seeds
+        self.leechers = leechers
+        self.downloads = downloads
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        tail.reserve(&w, count: url.utf8.count)
+        tail.reserve(&w, count: failure.utf8.count)
+        w.u8(isKnown)
+        w.u32(seeds)
+        w.u32(leechers)
+        w.u32(downloads)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.string(&w, url)
+        tail.string(&w, failure)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        url = try r.string()
+        failure = try r.string()
+        isKnown = try r.u8()
+        seeds = try r.u32()
+        leechers = try r.u32()
+        downloads = try r.u32()
+    }
+}
+
+/// Answers ScrapeWanted with its correlation.
+package struct ScrapeReport: IPCMessage, Equatable {
+    package static var type: MessageType { .scrapeReport }
+    package static var fixedSize: Int { 8 }
+    package var rows: [ScrapeRow]
+    package init(rows: [ScrapeRow] = []) {
+        self.rows = rows
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.reserve(&w, count: rows.count)
+    }
+    package func encodeTail(into w: inout ByteWriter, tail: inout PayloadTail) {
+        tail.structs(&w, rows)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        rows = try r.structs()
     }
 }

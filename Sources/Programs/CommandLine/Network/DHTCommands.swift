@@ -25,7 +25,7 @@ struct DHTStatusCommand: DaemonCommand {
     func run(_ daemon: ControlClient) throws {
         let s = try daemon.call(ControlMethods.DHTStatus.self)
         if global.json { return JSONOutput.show(s) }
-        guard s.enabled else { return Terminal.out("The DHT is off: discovery.enable_dht is false, or its port is in use.") }
+        guard s.enabled else { return Terminal.out("The DHT is off: \(s.refusal ?? "its port is in use").") }
         var table = Table([.left("FAMILY"), .right("NODES"), .right("SPARES"), .right("BUCKETS"), .left("SEEN AS"), .left("NODE ID")])
         for f in s.families {
             table.add([
