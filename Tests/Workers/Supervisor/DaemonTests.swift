@@ -11,6 +11,11 @@ import Testing
         // Where the kernel refuses io_uring the first case is the fallback's.
         let d = try Daemon(environment: io == "epoll" ? ["CCBT_IO": io] : [:])
         try await d.allReady()
+        // What the workers write of themselves may come after what they told the supervisor.
+        try await d.wait("the starts and edges of all workers") {
+            let events = d.events
+            return events.count { $0.text.hasPrefix("edge ") } >= 8 && Daemon.workers.allSatisfy { w in events.contains { $0.worker == w && $0.text.hasPrefix("started, ") } }
+        }
         let edges = Set(d.events.filter { $0.text.hasPrefix("edge ") }.map { "\($0.worker) \($0.text.dropFirst(5))" })
         #expect(
             edges == [
