@@ -37,6 +37,11 @@ extension Swarm {
             }
             precondition(live == livePeers, "live peers")
             precondition(halfOpen == (0..<peerRows).reduce(0) { $0 + (peers[$1].stage == .dialling ? 1 : 0) }, "half-open connections")
+            let changed = Set(changedRows), active = Set(activeRows)
+            for t in 0..<torrentRows where torrents[t].isLive {
+                precondition(!torrents[t].statsChanged || changed.contains(Int32(t)), "a change that nobody is told of")
+                precondition(torrents[t].peers.isEmpty || active.contains(Int32(t)), "a torrent with peers that no tick visits")
+            }
             for t in 0..<torrentRows where torrents[t].isLive { checkInvariants(torrent: t, askers, inFlight[Int32(t)] ?? 0) }
             for o in 0..<openRows where open[o].stage != .free { precondition(Int(open[o].pins) == pins[Int32(o)] ?? 0, "pins") }
         #endif

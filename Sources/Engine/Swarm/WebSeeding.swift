@@ -37,7 +37,8 @@ extension Swarm {
         peers[i].place = torrents[t].peers.count
         torrents[t].peers.append(UInt32(i))
         attachToLimits(i, t, now)
-        torrents[t].statsChanged = true
+        wake(t)
+        noteChange(t)
         ensurePicker(t)
         learned(i, t, PieceSet(all: torrents[t].have.total), now, &effects)
         let p = handle(i)

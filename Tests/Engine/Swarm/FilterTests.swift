@@ -50,6 +50,18 @@ import Testing
         #expect(s.swarm.report(seed)?.origin == .webSeed)
     }
 
+    /// With nobody else there, a web seed alone makes the torrent's figures move.
+    @Test func whatAWebSeedBringsIsReported() throws {
+        let s = Stage(pieces: 4)
+        s.swarm.takeReports { _ in }
+        let seed = try #require(s.swarm.webSeedJoined(s.id, endpoint: Swarm.webSeedEndpoint(1), name: "web seed", now: s.now, into: &s.effects))
+        for _ in 0..<8 { s.answer(seed) }
+        s.advance(.seconds(1))
+        var report: Swarm.TorrentReport?
+        s.swarm.takeReports { report = $0 }
+        #expect(report?.downloaded == 8 * 16384 && (report?.downRate ?? 0) > 0)
+    }
+
     @Test func aWebSeedIsAskedForPiecesThatFollow() throws {
         let s = Stage(pieces: 60)
         _ = s.take()
