@@ -25,7 +25,7 @@ LENIENT = ''.join(f'''
 [[operations]]
 include-name = "{name}"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409"]
-''' for name in ('POST /torrents', 'POST /torrents/bulk', 'POST /torrents/{hash}/peers', 'POST /torrents/{hash}/move', 'PATCH /torrents/{hash}', 'PATCH /settings', 'PUT /settings/{key}')) + '''
+''' for name in ('POST /torrents', 'POST /torrents/bulk', 'POST /torrents/{hash}/peers', 'POST /torrents/{hash}/move', 'PATCH /torrents/{hash}', 'PATCH /torrents/{hash}/files', 'PATCH /settings', 'PUT /settings/{key}')) + '''
 [[operations]]
 include-name = "DELETE /keys/{name}"
 parameters = { name = "nobody" }

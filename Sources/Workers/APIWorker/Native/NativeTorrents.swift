@@ -96,7 +96,7 @@ extension NativeAPI {
         },
         Route(
             method: .patch, path: "/torrents/{hash}/files", summary: "How much files are wanted", scope: .write,
-            body: [("files", .some(.text), "numbers of files, as 3 or 4-7"), ("priority", .choice(FileLevel.names), "how much")], required: ["files", "priority"]
+            body: [("files", .some(.files), "numbers of files, as 3 or 4-7"), ("priority", .choice(FileLevel.names), "how much")], required: ["files", "priority"]
         ) { api, exchange, v in
             let entry = try api.entry(v), object = try object(exchange)
             _ = try await api.gateway.call(

@@ -16,6 +16,8 @@ package indirect enum Shape: Sendable, ExpressibleByStringLiteral {
     case path
     /// Letters, digits, space, `_`, `.` and `-`, 64 of them, the first a letter or digit: it stands in addresses.
     case name
+    /// The number of a file, or a range of numbers: 3 or 4-7.
+    case files
     /// A text, a number, a truth value or null.
     case scalar
 
@@ -39,7 +41,7 @@ package indirect enum Shape: Sendable, ExpressibleByStringLiteral {
         case .list(let shape): (value as? [Any])?.allSatisfy { shape.admits($0) } ?? false
         case .some(let shape): (value as? [Any]).map { !$0.isEmpty && $0.allSatisfy { shape.admits($0) } } ?? false
         case .scalar: value is String || value is NSNumber || value is NSNull
-        case .length, .choice, .path, .name: (value as? String).map { admits(text: $0) } ?? false
+        case .length, .choice, .path, .name, .files: (value as? String).map { admits(text: $0) } ?? false
         }
     }
 
@@ -55,6 +57,7 @@ package indirect enum Shape: Sendable, ExpressibleByStringLiteral {
         case .list(let shape), .some(let shape): text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { shape.admits(text: String($0)) }
         case .path: text.hasPrefix("/")
         case .name: Self.isName(text)
+        case .files: Self.isFileRange(text)
         }
     }
 
@@ -70,6 +73,11 @@ package indirect enum Shape: Sendable, ExpressibleByStringLiteral {
         func plain(_ c: UInt8) -> Bool { (c | 0x20 >= 0x61 && c | 0x20 <= 0x7A) || (0x30...0x39).contains(c) }
         let bytes = Array(text.utf8)
         return (1...64).contains(bytes.count) && plain(bytes[0]) && bytes.allSatisfy { plain($0) || [0x20, 0x5F, 0x2E, 0x2D].contains($0) }
+    }
+
+    private static func isFileRange(_ text: String) -> Bool {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+        return ends.count <= 2 && ends.allSatisfy { (1...9).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
     }
 
     /// The members of its schema.
@@ -102,6 +110,9 @@ package indirect enum Shape: Sendable, ExpressibleByStringLiteral {
         case .name:
             json.field("type", "string")
             json.field("pattern", "^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$")
+        case .files:
+            json.field("type", "string")
+            json.field("pattern", "^[0-9]{1,9}(-[0-9]{1,9})?$")
         case .scalar:
             json.array("oneOf") { json in
                 for type in ["string", "number", "boolean"] {
