@@ -71,8 +71,8 @@ class Ccbt(Client):
         # HTTP, the DHT, the local network and the router are for those who ask for them: several daemons share this network.
         off = {'api__enable': False, 'discovery__enable_dht': False, 'discovery__enable_lsd': False, 'nat__auto_map_ports': False}
         for key, value in {**off, **self.options}.items():
-            section, name = key.split('__')
-            tables.setdefault(section, []).append(f'{name} = {json.dumps(value)}')
+            section, name = key.rsplit('__', 1)
+            tables.setdefault(section.replace('__', '.'), []).append(f'{name} = {json.dumps(value)}')
         (self.home / 'ccbt.toml').write_text('\n'.join(f'[{t}]\n' + '\n'.join(rows) for t, rows in tables.items()) + '\n')
 
     def argv(self):

@@ -184,6 +184,46 @@ def web_seed(bench, label, proxy, settings, seen_from):
     bench.run(label, body)
 
 
+class Lists(http.server.BaseHTTPRequestHandler):
+    """A filter list, behind one redirect; keeps who asked."""
+    def do_GET(self):
+        self.server.callers.add(self.client_address[0])
+        moved = self.path == '/moved'
+        self.send_response(302 if moved else 200)
+        if moved: self.send_header('Location', '/list')
+        body = b'not this' if moved else f'{address(77)}\n'.encode()
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_): pass
+
+
+def filter_list(bench, label, proxy, settings, seen_from):
+    """ccbt fetches an IP filter by address; `seen_from`: the address from which the server must be asked, None: not at all."""
+    def body(started):
+        server = http.server.ThreadingHTTPServer((address(8), 7006), Lists)
+        server.callers = set()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            if proxy: started.append(Proxy(bench.place('proxy'), *proxy))
+            us = Ccbt(bench.place('ccbt'), address(1), **settings, security__ip_filter__enable_ip_filter=True,
+                      security__ip_filter__filter_urls=[f'http://{address(8)}:7006/moved'])
+            started.append(us)
+            us.start()
+            if seen_from is None:
+                until(lambda: any('not fetched yet' not in (l.get('error') or 'not fetched yet') for l in us.btbt('filter')['lists']), 30, what='the failure')
+                if server.callers: raise AssertionError(f'asked from {server.callers}')
+                return 'not asked'
+            until(lambda: us.btbt('filter')['ranges'] == 1, 30, what='the list')
+            if server.callers != {seen_from}: raise AssertionError(f'asked from {server.callers}, not {seen_from}')
+            return f'one range, asked from {seen_from}'
+        finally:
+            server.shutdown()
+            server.server_close()
+    bench.run(label, body)
+
+
 def leaks(bench):
     """With a proxy that is down: sockets where peers and trackers would be hear nothing."""
     def body(started):
@@ -260,6 +300,11 @@ def main():
     if not options.slice:
         web_seed(bench, 'web seed while the proxy is down', None, through('socks5', 1080), None)
         web_seed(bench, 'web seed past the proxy when proxy_for_webseeds is off', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_for_webseeds=False), ours)
+    filter_list(bench, 'filter list through microsocks (SOCKS5), redirected', ('microsocks', 1080), through('socks5', 1080), outside)
+    filter_list(bench, 'filter list through tinyproxy (HTTP)', ('tinyproxy', 8888), through('http', 8888), outside)
+    filter_list(bench, 'filter list while the proxy is down', None, through('socks5', 1080), None)
+    if not options.slice:
+        filter_list(bench, 'filter list on the bypass list', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_bypass_list=[f'{address(8)}/32']), ours)
     leaks(bench)
     print(f'proxies: {bench.passed} passed, {bench.failed} failed')
     sys.exit(1 if bench.failed else 0)

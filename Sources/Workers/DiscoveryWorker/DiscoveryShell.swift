@@ -108,7 +108,7 @@ package final class DiscoveryShell: WorkerShell {
         let proxy = ProxyRules(settings)
         dhtRefusal = !settings.bool("discovery.enable_dht") ? "discovery.enable_dht is false" : proxy.coversPeers ? "it would go past the proxy (proxy.proxy_for_peers)" : ""
         if settings.bool("discovery.enable_dht"), !dhtRefusal.isEmpty { log.warning("the DHT is off: \(dhtRefusal)") }
-        lists = try ListFetch(loop: kit.loop, kind: Kind.list)
+        lists = try ListFetch(loop: kit.loop, kind: Kind.list, proxy: proxy)
         mails = try MailTransfer(loop: kit.loop, kind: Kind.mail)
         resolver = Resolver(loop: kit.loop, kind: Kind.lookup)
         ports = PortMapper(loop: kit.loop, kind: Kind.gateway, workKind: Kind.upnp, listen: listen, settings: settings, log: log)
