@@ -79,8 +79,10 @@ extension Swarm {
         }
     }
 
-    /// Depth = what arrives in one request-to-block delay (at least 60 ms), half as much again so that a faster
-    /// peer shows itself. Slow start ends when five ticks brought no tenth more.
+    /// Depth = what arrives in one request-to-block delay (at least a second), half as much again so that a faster
+    /// peer shows itself. A second, as some answer in bursts: Transmission fills its send buffer each 500 ms, so its
+    /// shortest delay is next to nothing, and a depth made from that keeps its rate down, which keeps the depth down.
+    /// Slow start ends when five ticks brought no tenth more.
     private func adjustDepth(_ i: Int) {
         if peers[i].slowStart {
             if peers[i].downRate > peers[i].slowStartRate * 1.1 {
@@ -92,7 +94,7 @@ extension Swarm {
             }
             return
         }
-        let delay = max(TimeSpan.milliseconds(60), windowedShortestDelay(i)).seconds
+        let delay = max(TimeSpan.seconds(1), windowedShortestDelay(i)).seconds
         let wanted = Int(peers[i].downRate * delay * 1.5 / Double(PieceGeometry.blockLength)) + 2
         let floor = peers[i].isSnubbed ? 1 : peers[i].isWebSeed ? Self.webSeedRequests : configuration.pipelineMinDepth
         peers[i].depth = min(max(wanted, floor), depthLimit(i))
