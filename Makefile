@@ -120,6 +120,7 @@ interop: release interop-clients
 	$(PYTHON) Tests/Interop/version2.py
 	$(PYTHON) Tests/Interop/dht.py
 	$(PYTHON) Tests/Interop/utp.py
+	$(PYTHON) Tests/Interop/holepunch.py
 	$(PYTHON) Tests/Interop/scrape.py
 	$(PYTHON) Tests/Interop/lsd.py
 	$(PYTHON) Tests/Interop/nat.py

@@ -17,6 +17,7 @@ class Client:
     program = None    # what must be installed
     empty_files = True  # creates files of no bytes
     calls = False       # must be the one that dials
+    before = []         # put before its command line: into another namespace
 
     def __init__(self, home, ip, **options):
         self.home, self.ip, self.options = Path(home), ip, options
@@ -42,7 +43,7 @@ class Client:
 
     def spawn(self):
         return subprocess.Popen(
-            [str(a) for a in self.argv()], cwd=self.home, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            [*self.before, *map(str, self.argv())], cwd=self.home, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True, env=dict(os.environ, HOME=str(self.home)))
 
     def alive(self):
@@ -131,7 +132,7 @@ class Libtorrent(Client):
                 json.dumps({'listen': f'{self.ip}:{self.port}', 'settings': self.options})]
 
     def spawn(self):
-        return subprocess.Popen([str(a) for a in self.argv()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        return subprocess.Popen([*self.before, *map(str, self.argv())], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=self.log, text=True, start_new_session=True)
 
     def call(self, do, **arguments):
@@ -142,7 +143,7 @@ class Libtorrent(Client):
         return answer['ok']
 
     def ready(self): self.version = self.call('version'); return True
-    def add(self, torrent, folder, seed=False): self.call('add', torrent=str(torrent), folder=str(folder))
+    def add(self, torrent, folder, seed=False, **more): self.call('add', torrent=str(torrent), folder=str(folder), **more)
     def dial(self, ip, port): self.call('dial', ip=ip, port=port)
     def stat(self, n=0): return self.call('stat', n=n)
     def peers(self, n=0): return self.call('peers', n=n)

@@ -46,10 +46,15 @@ def stat(n=0):
             'down': s.total_payload_download, 'peers': s.num_peers}
 
 
+# The bindings have no name for the first one (libtorrent/peer_info.hpp: utp_socket).
+FLAGS = {'utp': 1 << 17, 'holepunched': lt.peer_info.holepunched}
+
+
 def peers(n=0):
     return [{'ip': p.ip[0], 'port': p.ip[1], 'up': p.total_upload, 'client': p.client.decode(errors='replace'),
              'pex': bool(p.source & lt.peer_info.pex), 'have': sum(p.pieces), 'seed': bool(p.flags & lt.peer_info.seed),
-             'upload_only': bool(p.flags & lt.peer_info.upload_only), 'handshaken': not p.flags & (lt.peer_info.handshake | lt.peer_info.connecting)}
+             'upload_only': bool(p.flags & lt.peer_info.upload_only), 'flags': [name for name, flag in FLAGS.items() if p.flags & flag],
+             'handshaken': not p.flags & (lt.peer_info.handshake | lt.peer_info.connecting)}
             for p in handles[n].get_peer_info()]
 
 

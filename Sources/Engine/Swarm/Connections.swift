@@ -54,7 +54,7 @@ extension Swarm {
         halfOpen -= 1
         peers[i].stage = .handshaking
         peers[i].overUTP = overUTP
-        if overUTP { rendezvous.pending.removeAll { $0.endpoint == peers[i].endpoint } }
+        rendezvous.pending.removeAll { $0.endpoint == peers[i].endpoint }
         peers[i].stageSince = now
         peers[i].lastReceived = now
         send(i, .handshake(dialledHash(i, t)), now, &effects)
@@ -65,10 +65,10 @@ extension Swarm {
         let i = Int(p.index)
         guard i < peerRows, peers[i].generation == p.generation, peers[i].stage == .dialling || peers[i].stage == .closing else { return }
         if peers[i].stage == .dialling {
-            let t = Int(peers[i].torrent), endpoint = peers[i].endpoint
+            let t = Int(peers[i].torrent)
             peers[i].closeReason = isOurs ? .notDialled : .connectTimeout
             detach(i, now, &effects)
-            seekRendezvous(t, endpoint, now, &effects)
+            dialEnded(i, t, now, &effects)
         }
         freePeer(i)
         dialSome(now, &effects)
@@ -297,7 +297,7 @@ extension Swarm {
             metadataID: ExtendedHandshake.ourMetadataID, pexID: exchangesPeers(t) ? ExtendedHandshake.ourPexID : nil,
             dontHaveID: ExtendedHandshake.ourDontHaveID, uploadOnlyID: ExtendedHandshake.ourUploadOnlyID,
             holepunchID: configuration.speaksUTP ? ExtendedHandshake.ourHolepunchID : nil, prefersEncryption: configuration.dialsEncryptedFirst,
-            port: configuration.listenPort == 0 ? nil : configuration.listenPort,
+            port: listenPort == 0 ? nil : listenPort,
             client: configuration.clientName, requestQueue: configuration.maxQueuedRequestsPerPeer,
             metadataSize: torrents[t].metadataLength > 0 ? torrents[t].metadataLength : nil, uploadOnly: saysUploadOnly(t),
             yourAddress: peers[i].endpoint)

@@ -49,7 +49,7 @@ extension Swarm {
     /// BEP 40. Our own address is what peers say it is, the port where we listen.
     func priority(of peer: Endpoint) -> UInt32 {
         var ours = addressVote.winner(for: peer) ?? Endpoint(ipv4: 0, port: 0)
-        ours.port = configuration.listenPort
+        ours.port = listenPort
         return PeerPriority.of(ours, peer)
     }
 
@@ -68,6 +68,7 @@ extension Swarm {
         peers[i].torrent = Int32(t)
         peers[i].endpoint = endpoint
         peers[i].listens = endpoint
+        peers[i].isMeeting = byUTP
         torrents[t].dialling += 1
         halfOpen += 1
         var origin = PeerOrigin.tracker, usesOtherWay = false
@@ -84,6 +85,7 @@ extension Swarm {
     /// Once a minute: forget what no longer limits anything.
     func forgetOldDials(_ now: Instant) {
         recentDials = recentDials.filter { now - $0.value < .minutes(1) }
+        rendezvous.recent = rendezvous.recent.filter { now - $0.value < .minutes(1) }
         proven = proven.filter { now - $0.value < .minutes(60) }
     }
 

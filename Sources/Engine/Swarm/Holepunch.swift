@@ -22,6 +22,8 @@ struct Rendezvous {
     /// A relay that has not answered after so long is taken for unwilling.
     static let patience = TimeSpan.seconds(5)
     var pending: [Pending] = []
+    /// Unasked meetings of the last minute. At most one for each token of the dial budget, so 1,800.
+    var recent: [AddressKey: Instant] = [:]
 }
 
 struct HolepunchBudget {
@@ -48,15 +50,17 @@ extension Swarm {
 
     // MARK: Initiator
 
-    /// The dial of an address came to nothing: somebody who may be connected to it is asked, the one first who named no error yet.
-    func seekRendezvous(_ t: Int, _ endpoint: Endpoint, _ now: Instant, _ effects: inout EffectBuffer) {
+    /// A dial came to nothing. One at a relay's word is the end of it, on both sides: else the two would call each other back for ever.
+    func dialEnded(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
+        let endpoint = peers[i].endpoint
+        guard peers[i].isMeeting else { return seekRendezvous(t, endpoint, now, &effects) }
+        rendezvous.pending.removeAll { $0.endpoint == endpoint }
+    }
+
+    /// Somebody who may be connected to the address is asked, one after the other.
+    private func seekRendezvous(_ t: Int, _ endpoint: Endpoint, _ now: Instant, _ effects: inout EffectBuffer) {
         guard configuration.speaksUTP, torrents[t].isOpenToPeers, endpoint.isDialable else { return }
-        if let at = rendezvous.pending.firstIndex(where: { $0.endpoint == endpoint }) {
-            // That was the dial after the relay's word: it has failed.
-            rendezvous.pending.remove(at: at)
-            return
-        }
-        guard rendezvous.pending.count < Rendezvous.pendingLimit else { return }
+        guard rendezvous.pending.count < Rendezvous.pendingLimit, !rendezvous.pending.contains(where: { $0.endpoint == endpoint }) else { return }
         rendezvous.pending.append(.init(endpoint: endpoint, torrent: torrents[t].id, since: now, relays: []))
         if !askRelay(rendezvous.pending.count - 1, now, &effects) { rendezvous.pending.removeLast() }
     }
@@ -116,16 +120,22 @@ extension Swarm {
     private func meet(_ i: Int, _ t: Int, _ endpoint: Endpoint, _ now: Instant, _ effects: inout EffectBuffer) {
         let key = AddressKey(endpoint)
         let asked = rendezvous.pending.contains { $0.endpoint == endpoint && $0.relays.contains(handle(i)) }
-        guard endpoint.isDialable, !reputation.isBanned(key, now: now), torrents[t].isOpenToPeers,
+        guard endpoint.isDialable, !reputation.isBanned(key, now: now), !isRefused(endpoint), torrents[t].isOpenToPeers,
             torrents[t].peers.count + torrents[t].dialling < configuration.maxPeersPerTorrent,
             !torrents[t].peers.contains(where: { isPeer(Int($0), at: endpoint) })
         else { return }
-        // Unasked, an address is dialled once a minute at most, like any other (RELIABILITY N11).
-        guard asked || recentDials[key].map({ now - $0 >= .minutes(1) }) ?? true else { return }
+        if !asked {
+            // Peers of a private torrent come from its tracker (BEP 27).
+            guard !torrents[t].traits.contains(.isPrivate) || torrents[t].candidates.index(of: endpoint) != nil else { return }
+            // Anybody may name any address: each is met once a minute (RELIABILITY N11), and within the budget of all dials. A dial of
+            // our own that failed meanwhile does not count, since that is how both come to need each other.
+            guard dialBudget >= 1, halfOpen < configuration.maxHalfOpen, rendezvous.recent[key].map({ now - $0 >= .minutes(1) }) ?? true else { return }
+        }
         _ = torrents[t].candidates.add(endpoint, origin: .pex, limit: configuration.maxCandidatesPerTorrent)
         guard let at = torrents[t].candidates.index(of: endpoint), torrents[t].candidates.list[at].state == .idle else { return }
         // Until that dial has ended no other relay is asked.
         if let waiting = rendezvous.pending.firstIndex(where: { $0.endpoint == endpoint }) { rendezvous.pending[waiting].since = now + .seconds(20) }
+        if !asked { rendezvous.recent[key] = now }
         dialNow(t, endpoint, byUTP: true, now, &effects)
     }
 }

@@ -163,7 +163,7 @@ extension Swarm {
     }
 
     private func isOurs(_ endpoint: Endpoint) -> Bool {
-        guard endpoint.port == configuration.listenPort, let ours = addressVote.winner(for: endpoint) else { return false }
+        guard endpoint.port == listenPort, let ours = addressVote.winner(for: endpoint) else { return false }
         return (ours.high, ours.low) == (endpoint.high, endpoint.low)
     }
 }

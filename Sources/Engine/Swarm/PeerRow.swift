@@ -38,6 +38,8 @@ struct PeerRow {
     /// BEP 55: the id by which it wants ut_holepunch; 0: it does not speak it.
     var holepunchID: UInt8 = 0
     var holepunches = HolepunchBudget()
+    /// Dialled at a relay's word.
+    var isMeeting = false
     var uploadOnly = false
     var pexID: UInt8 = 0
     var dontHaveID: UInt8 = 0

@@ -19,6 +19,8 @@ import Primitives
 /// - a peer's `pinned` rows each count one pin for it.
 package final class Swarm {
     let configuration: SwarmConfiguration
+    /// What peers are told (BEP 10 `p`), and others through them; 0: nothing.
+    private(set) var listenPort: UInt16
     let buffers: Buffers
     var random: SeededRandom
 
@@ -83,6 +85,7 @@ package final class Swarm {
 
     package init(configuration: SwarmConfiguration, buffers: Buffers, seed: UInt64) {
         self.configuration = configuration
+        listenPort = configuration.listenPort
         self.buffers = buffers
         random = SeededRandom(seed: seed)
         // Connections that are closing hold their rows until the shell let go of them.
@@ -106,6 +109,9 @@ package final class Swarm {
         for i in 0..<openRows { open[i].freeMemory() }
         open.deallocate()
     }
+
+    /// The port of the socket that peers come in by. The settings may have asked for any, and a command line for another.
+    package func listening(on port: UInt16) { listenPort = port }
 
     // MARK: Rows
 

@@ -59,7 +59,7 @@ extension Swarm {
         if !newlyLonely.isEmpty { return lastTick + .seconds(1) }
         if let next = lonely.first { return max(lastTick + .seconds(1), next.due) }
         // What dials are limited by is forgotten in time.
-        return recentDials.isEmpty && proven.isEmpty ? .never : lastTick + .minutes(1)
+        return recentDials.isEmpty && rendezvous.recent.isEmpty && proven.isEmpty ? .never : lastTick + .minutes(1)
     }
 
     /// Rates are smoothed over about a second; what shows nothing costs nothing.
@@ -162,7 +162,10 @@ extension Swarm {
     private func checkSilence(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         switch peers[i].stage {
         case .dialling:
-            if now - peers[i].stageSince > configuration.connectionTimeout { close(i, .connectTimeout, now, &effects) }
+            guard now - peers[i].stageSince > configuration.connectionTimeout else { return }
+            let t = Int(peers[i].torrent)
+            close(i, .connectTimeout, now, &effects)
+            dialEnded(i, t, now, &effects)
         case .handshaking:
             if now - peers[i].stageSince > configuration.handshakeTimeout { close(i, .handshakeTimeout, now, &effects) }
         case .open:

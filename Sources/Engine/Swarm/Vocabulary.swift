@@ -98,6 +98,7 @@ package enum StreamEncryption: UInt8, Hashable, Sendable {
 /// Limits and intervals. Names follow the settings.
 package struct SwarmConfiguration: Sendable {
     package var peerID: PeerID
+    /// Until ``Swarm/listening(on:)`` says which it is.
     package var listenPort: UInt16
     /// What the extended handshake calls us (BEP 10 `v`).
     package var clientName = "ccbt/0.1.0"

@@ -162,6 +162,7 @@ package final class PeerShell: WorkerShell {
         if kind == .peerUDP { return utpSocketGiven(fd, endpoint) }
         guard kind == .peerTCP else { return Descriptor.close(fd) }
         listeners.append((fd, endpoint))
+        if listeners.count == 1 { swarm.listening(on: endpoint.port) }
         if isReady { rearm(listeners.count - 1) }
     }
 

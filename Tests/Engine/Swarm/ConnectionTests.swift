@@ -19,10 +19,12 @@ import Testing
 
     @Test func theExtendedHandshakeReadsBack() throws {
         let stage = Stage(have: Bitfield(full: 10))
+        // Not the port of the settings, which another one may stand in for.
+        stage.swarm.listening(on: 7001)
         let p = stage.join(extensions: true)
         for case .send(p, .extended(0, let payload)) in stage.effects.all {
             let ours = try stage.effects.payload(payload).withUnsafeBytes { try ExtendedHandshake(decoding: $0) }
-            #expect(ours.port == 6881 && ours.uploadOnly && ours.metadataID == 2 && ours.pexID == 1 && ours.dontHaveID == 3 && ours.requestQueue == 2000)
+            #expect(ours.port == 7001 && ours.uploadOnly && ours.metadataID == 2 && ours.pexID == 1 && ours.dontHaveID == 3 && ours.requestQueue == 2000)
             return
         }
         Issue.record("no extended handshake")

@@ -1,3 +1,4 @@
+import Filtering
 import PeerWire
 import Primitives
 import Swarm
@@ -69,8 +70,8 @@ import Testing
         let dials = stage.take().compactMap { if case .dialByUTP(let p, let e) = $0 { (p, e) } else { nil } }
         #expect(dials.count == 1 && dials[0].1 == c)
         stage.swarm.dialFailed(dials[0].0, errno: 110, now: stage.now, into: &stage.effects)
-        _ = stage.take()
-        // The first relay was asked when the dial failed; what another says unasked is a second dial within the minute.
+        #expect(sent(stage).isEmpty, "a meeting that failed is not asked for again")
+        // What another says unasked is a second dial within the minute.
         let other = peer(stage, b, byte: 2)
         say(stage, other, HolepunchMessage(.connect, c))
         #expect(!stage.take().contains { if case .dialByUTP = $0 { true } else { false } })
@@ -105,10 +106,62 @@ import Testing
         stage.effects.removeAll()
     }
 
+    @Test func dialWithoutAnAnswerAsksARelayToo() {
+        let stage = stage()
+        _ = peer(stage, a, byte: 1)
+        stage.swarm.peersFound(stage.id, origin: .pex, [c], now: stage.now, into: &stage.effects)
+        stage.advance(.seconds(1))
+        #expect(stage.effects.all.contains { if case .dial(_, c) = $0 { true } else { false } })
+        #expect(sent(stage).isEmpty)
+        stage.advance(.seconds(11))
+        #expect(sent(stage).map(\.1) == [HolepunchMessage(.rendezvous, c)])
+        _ = stage.take()
+    }
+
+    /// Both sides learn of each other at one time, and each has tried in vain before somebody brings them together.
+    @Test func targetMeetsWhomItHasJustDialledInVain() {
+        let stage = stage()
+        let relay = peer(stage, a, id: 0, byte: 1), other = peer(stage, b, byte: 2)
+        stage.swarm.peersFound(stage.id, origin: .pex, [c], now: stage.now, into: &stage.effects)
+        stage.advance(.seconds(1))
+        let dials = stage.effects.all.compactMap { if case .dial(let p, c) = $0 { p } else { nil } }
+        stage.swarm.dialFailed(dials[0], errno: 110, now: stage.now, into: &stage.effects)
+        say(stage, other, HolepunchMessage(.error, c, failure: .notConnected))
+        stage.effects.removeAll()
+        say(stage, other, HolepunchMessage(.connect, c))
+        #expect(stage.take().contains { if case .dialByUTP(_, c) = $0 { true } else { false } })
+        _ = relay
+    }
+
+    @Test func filteredAddressesAreNotMet() {
+        let stage = stage()
+        let relay = peer(stage, a, byte: 1)
+        stage.swarm.setFilter(AddressFilter(mode: .block, ranges: AddressRanges(FilterList("10.0.0.3").ranges)), now: stage.now, into: &stage.effects)
+        say(stage, relay, HolepunchMessage(.connect, c))
+        #expect(!stage.take().contains { if case .dialByUTP = $0 { true } else { false } })
+    }
+
+    /// BEP 27: of a private torrent's peers only its tracker speaks.
+    @Test func privateTorrentMeetsThoseOfItsTrackerOnly() {
+        let stage = Stage(traits: .isPrivate) { $0.speaksUTP = true }
+        let relay = peer(stage, a, byte: 1)
+        say(stage, relay, HolepunchMessage(.connect, c))
+        #expect(!stage.take().contains { if case .dialByUTP = $0 { true } else { false } })
+        stage.swarm.peersFound(stage.id, origin: .tracker, [b], now: stage.now, into: &stage.effects)
+        stage.advance(.seconds(1))
+        let dials = stage.take().compactMap { if case .dial(let p, b) = $0 { p } else { nil } }
+        stage.swarm.dialFailed(dials[0], errno: 110, now: stage.now, into: &stage.effects)
+        say(stage, relay, HolepunchMessage(.connect, b))
+        #expect(stage.take().contains { if case .dialByUTP(_, b) = $0 { true } else { false } })
+    }
+
     @Test func floodOfMessagesMovesNothing() {
         let stage = stage()
         let x = peer(stage, a, byte: 1)
-        for n in 0..<200 { say(stage, x, HolepunchMessage(.connect, Endpoint(ipv4: 0x0B00_0000 + UInt32(n), port: 1))) }
+        for n in 0..<200 {
+            say(stage, x, HolepunchMessage(.connect, Endpoint(ipv4: 0x0B00_0000 + UInt32(n), port: 1)))
+            stage.advance(.milliseconds(100))
+        }
         let dials = stage.effects.all.filter { if case .dialByUTP = $0 { true } else { false } }
         #expect(dials.count == 20)
         _ = stage.take()
