@@ -34,7 +34,7 @@ export class Filters {
   }
 
   update() {
-    if (this.store.shape === this.shape) return
+    if (this.store.shape === this.shape || this.store.isPartial) return
     // Counting 50,000 torrents takes some milliseconds: once in two seconds is often enough.
     const now = performance.now()
     if (this.shape >= 0 && now - this.counted < 2000) return

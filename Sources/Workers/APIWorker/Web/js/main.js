@@ -88,7 +88,7 @@ class Frame {
     this.acceptDrops()
     this.onHash()
     this.store.subscribe(() => this.update())
-    this.store.start()
+    this.store.start(this.table.sort)
     this.selected()
   }
 

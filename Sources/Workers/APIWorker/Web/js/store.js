@@ -7,6 +7,9 @@ const stoppedStates = new Set(['stoppedDL', 'stoppedUP', 'pausedDL', 'pausedUP']
 const seedingStates = new Set(['uploading', 'stalledUP', 'queuedUP', 'forcedUP', 'checkingUP'])
 const errorStates = new Set(['error', 'missingFiles'])
 
+/** More than a large screen shows. */
+const firstRows = 100
+
 /** The state filters: name shown, test of a torrent. */
 export const stateFilters = {
   all: ['All', () => true],
@@ -42,13 +45,17 @@ export class Store {
     this.online = true
     this.listeners = new Set()
     this.rid = 0
+    /** Only the first rows are there yet. */
+    this.isPartial = false
     /** Grows when torrents came or went, or a value by which one sorts or filters changed. */
     this.shape = 0
   }
 
-  start() {
+  /** `sort` is the table's order: the rows that it shows first are asked for alone, since all of 10,000 take most of a second. */
+  start(sort) {
     this.poller = poll(async () => {
       try {
+        if (!this.rid && !this.torrents.size) await this.showFirst(sort)
         this.apply(await get('sync/maindata', { rid: this.rid }))
         this.setOnline(true)
       } catch (error) {
@@ -57,6 +64,12 @@ export class Store {
         throw error
       }
     }, () => Math.max(500, this.server.refresh_interval ?? 1500))
+  }
+  async showFirst(sort) {
+    const rows = await get('torrents/info', { sort: sort.key, reverse: sort.reverse, limit: firstRows })
+    if (rows.length < firstRows) return
+    this.isPartial = true
+    this.apply({ rid: 0, torrents: Object.fromEntries(rows.map((x) => [x.hash, x])) })
   }
   stop() { this.poller?.stop() }
   /** After an action of the user: show what it did at once. */
@@ -71,6 +84,7 @@ export class Store {
   apply(delta) {
     this.rid = delta.rid
     if (delta.full_update) {
+      this.isPartial = false
       this.torrents.clear()
       this.categories.clear()
       this.tags.clear()
@@ -96,7 +110,7 @@ export class Store {
     for (const [url, hashes] of Object.entries(delta.trackers ?? {})) this.trackers.set(url, new Set(hashes))
     for (const url of delta.trackers_removed ?? []) this.trackers.delete(url)
     Object.assign(this.server, delta.server_state ?? {})
-    this.history.add({ at: Date.now(), down: this.server.dl_info_speed ?? 0, up: this.server.up_info_speed ?? 0 })
+    if (!this.isPartial) this.history.add({ at: Date.now(), down: this.server.dl_info_speed ?? 0, up: this.server.up_info_speed ?? 0 })
     this.tell()
   }
 
