@@ -9,7 +9,7 @@ import argparse, base64, traceback, hashlib, http.client, json, os, shutil, sign
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import sandbox
+import sandbox, streaming
 from clients import Ccbt, Libtorrent
 from content import Torrent, many_files, single_file
 from sandbox import address, until
@@ -74,7 +74,8 @@ class Api:
         self.down = self.folder / 'down'
         self.down.mkdir()
         self.ip, self.web = address(1), 18080
-        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down), rss__allow_local=True)
+        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down), rss__allow_local=True,
+                           api__stream_timeout=streaming.PATIENCE)
         self.state = self.folder / 'state'
         (self.state / 'api').mkdir(parents=True, mode=0o700)
         self.state.chmod(0o700)
@@ -1020,6 +1021,9 @@ class Api:
         yield 'Transmission: 409, JSON-RPC 2.0, tables', self.transmission_handshake
         yield 'native API, keys, metrics, workers', self.native
         yield 'native API: events and resume', self.events
+        yield 'streaming: ranges, types, tokens', lambda: streaming.ranges(self)
+        yield 'streaming: plays while it downloads', lambda: streaming.while_downloading(self)
+        yield 'streaming: ends', lambda: streaming.ends(self)
         yield 'kill -9 api worker under 50 clients', self.worker_killed
         yield 'kill -9 session worker: reads and writes', self.session_restart
         yield 'ban after failed logins', self.bans

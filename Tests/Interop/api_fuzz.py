@@ -98,7 +98,9 @@ def main():
     fuzz = Fuzz(options)
     fuzz.run('openapi.json, any torrent', LENIENT)
     # The same with the hash of a torrent that is there, so that handlers are reached; removals are left out.
-    fuzz.run('openapi.json, a torrent that is there', LENIENT + f'[parameters]\n"path.hash" = "{fuzz.torrents[1].hash}"\n', '--include-path-regex', 'hash', '--exclude-method', 'DELETE')
+    fuzz.run('openapi.json, a torrent that is there', LENIENT + f'[parameters]\n"path.hash" = "{fuzz.torrents[1].hash}"\n', '--include-path-regex', 'hash', '--exclude-path-regex', 'index', '--exclude-method', 'DELETE')
+    # The bytes of a file that is there: of one that nobody has the answer is a connection that ends, which schemathesis takes for a fault.
+    fuzz.run('openapi.json, a file that is there', LENIENT + f'[parameters]\n"path.hash" = "{fuzz.torrents[0].hash}"\n"path.index" = "0"\n', '--include-path-regex', 'index')
     fuzz.daemon.stop()
     if fuzz.failed: print((fuzz.folder / 'state' / 'log').read_text(errors='replace')[-3000:])
     print(f'{fuzz.passed} passed, {fuzz.failed} failed')

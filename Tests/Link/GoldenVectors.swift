@@ -50,6 +50,8 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (PieceStates(torrent: 1, have: [1, 2, 3, 255], open: [2, 3], availability: 4), "1800010000001a000000040000001e0000000200000004000000010203ff0200000003000000"),
     (DhtNodeSeen(endpoint: Endpoint(ipv4: 0x7f000001, port: 1001)), "120000000000000000000000ffff7f00000103e9"),
     (PeerStreamPosition(torrent: 1, offset: 2, end: 3), "14000100000002000000000000000300000000000000"),
+    (StreamWanted(torrent: 1, offset: 2, end: 3, reader: 4), "1800010000000200000000000000030000000000000004000000"),
+    (StreamReady(torrent: 1, bytes: 2), "0c00010000000200000000000000"),
     (DiskTorrentAdd(torrent: 1, flags: 2, metainfoPath: "text metainfoPath", savePath: "text savePath", durable: [1, 2, 3, 255], sourceDevice: 3, allocation: 4, renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix", levels: [FileLevelRun(first: 5, count: 6, level: 7), FileLevelRun(first: 8, count: 9, level: 10)], selection: 11), "450001000000020000004700000011000000580000000d00000065000000040000000300000000000000046900000002000000a90000000b000000b4000000020000000b00000074657874206d657461696e666f5061746874657874207361766550617468010203ff890000000900000092000000070000009900000009000000a200000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f746578742073756666697805000000060000000708000000090000000a"),
     (DiskTorrentRemove(torrent: 1, deleteData: 2), "05000100000002"),
     (DiskTorrentMove(torrent: 1, savePath: "text savePath", renames: [PathRename(from: "text from", to: "text to"), PathRename(from: "text from", to: "text to")], suffix: "text suffix"), "1c00010000001e0000000d0000002b000000020000006b0000000b000000746578742073617665506174684b0000000900000054000000070000005b000000090000006400000007000000746578742066726f6d7465787420746f746578742066726f6d7465787420746f7465787420737566666978"),
@@ -168,6 +170,8 @@ extension PieceStatesWanted: GoldenMessage {}
 extension PieceStates: GoldenMessage {}
 extension DhtNodeSeen: GoldenMessage {}
 extension PeerStreamPosition: GoldenMessage {}
+extension StreamWanted: GoldenMessage {}
+extension StreamReady: GoldenMessage {}
 extension DiskTorrentAdd: GoldenMessage {}
 extension DiskTorrentRemove: GoldenMessage {}
 extension DiskTorrentMove: GoldenMessage {}

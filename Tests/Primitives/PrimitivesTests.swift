@@ -16,6 +16,18 @@ import Testing
         #expect(Bitfield(full: 70).subtracting(Bitfield(count: 70)).setCount == 70)
     }
 
+    @Test(
+        arguments: [
+            (0, 100, 0), (10, 100, 10), (15, 100, 5), (19, 100, 1), (20, 100, 0), (29, 100, 0), (30, 100, 20), (35, 38, 3), (30, 30, 0), (40, 30, 0), (90, 95, 5), (90, 100, 10), (100, 200, 0),
+            (95, 1000, 5),
+        ] as [(UInt64, UInt64, UInt64)]) func readableBytes(_ offset: UInt64, _ end: UInt64, _ wanted: UInt64)
+    {
+        // Pieces of ten bytes: 1, 3, 4 and 9 are there.
+        var have = Bitfield(count: 10)
+        for i in [1, 3, 4, 9] { have.insert(i) }
+        #expect(have.readable(from: offset, to: end, pieceLength: 10) == wanted)
+    }
+
     @Test(arguments: [("1.2.3.4:80", "1.2.3.4:80"), ("[::1]:6881", "[::1]:6881"), ("[2001:db8::7]:1", "[2001:db8::7]:1"), ("[::ffff:9.8.7.6]:5", "9.8.7.6:5")])
     func endpointsReadAndPrint(text: String, printed: String) { #expect(Endpoint(text)?.description == printed) }
 

@@ -283,6 +283,7 @@ package enum OptionTable {
         option(
             "api.allowed_roots", .list(maximumCount: 64), .list([]),
             "folders below which HTTP clients may name paths; empty: save paths anywhere, and looking into the folders that torrents use"),
+        seconds("api.stream_timeout", 60, 1...3600, "how long the stream of a file waits for its next bytes, or for a player that takes none, before the connection ends"),
         option("api.alternative_ui", .path, .text(""), "folder of another web page, served instead of the built-in one"),
     ]
 

@@ -222,8 +222,7 @@ struct TorrentRow {
     /// Open pieces that were wanted when they were begun.
     var hasUnwantedOpen = false
     /// Somebody plays it; when its player was last heard.
-    var stream: Stream?
-    var streamHeard = Instant.zero
+    var streams: [Stream] = []
     /// Only while peers are connected to whom we are super-seeding.
     var superSeed: SuperSeed?
     /// What connected peers were told (BEP 21).

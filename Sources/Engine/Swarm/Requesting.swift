@@ -20,7 +20,7 @@ extension Swarm {
             }
         }
         if peers[i].requests.count < peers[i].depth {
-            if torrents[t].stream != nil { rescueLate(i, t, now, &effects) }
+            if !torrents[t].streams.isEmpty { rescueLate(i, t, now, &effects) }
             endgame(i, t, now, &effects)
         }
         if downTree.isActive { settleAllowance(i, now) }
@@ -168,7 +168,7 @@ extension Swarm {
             for piece in peers[i].allowedFast where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
             return nil
         }
-        if torrents[t].stream != nil, let piece = pickForPlayback(i, t, picker, now) { return piece }
+        if !torrents[t].streams.isEmpty, let piece = pickForPlayback(i, t, picker, now) { return piece }
         if let next = nextOfRun(i, picker) { return next }
         return choose(i, t, picker)
     }

@@ -2,6 +2,13 @@ import Primitives
 
 /// Where somebody plays, and how fast: the pieces ahead of it have deadlines.
 struct Stream {
+    /// Players read a film in several places at a time: its index at the end, and where it is played.
+    static let perTorrent = 4
+
+    /// Who plays; 0: somebody without a number.
+    var reader: UInt32 = 0
+    /// When it last said where it is.
+    var heard = Instant.zero
     /// Bytes of the torrent: the one played now, and one past the last of the file.
     var offset: UInt64
     var end: UInt64
@@ -17,7 +24,7 @@ struct Stream {
     static let least: UInt64 = 4 << 20
     static let most: UInt64 = 64 << 20
     /// A player that says nothing for so long is gone.
-    static let lifetime = TimeSpan.seconds(60)
+    var lifetime: TimeSpan { .seconds(reader == 0 ? 60 : 10) }
 
     /// The player is at `offset` now. A jump teaches nothing of the rate.
     mutating func moved(to offset: UInt64, end: UInt64, now: Instant) {
@@ -46,48 +53,80 @@ struct Stream {
 /// Streaming: pieces by the time at which they are played. The first of them go to peers that can deliver in time, slower
 /// peers take later ones; a block that is late although it was asked for is asked of a faster peer too.
 extension Swarm {
-    /// Somebody plays: `offset` and `end` in bytes of the torrent. Said again as the position moves.
-    package func position(_ id: TorrentID, offset: UInt64, end: UInt64, now: Instant, into effects: inout EffectBuffer) {
+    /// Somebody plays: `offset` and `end` in bytes of the torrent. Said again as the position moves. A `reader` but 0 is gone when it
+    /// says nothing for 10 s, and at once by ``positionEnded(_:reader:)``.
+    package func position(_ id: TorrentID, reader: UInt32 = 0, offset: UInt64, end: UInt64, now: Instant, into effects: inout EffectBuffer) {
         guard let t = rowOfTorrent[id].map(Int.init), let geometry = torrents[t].geometry, offset < end, end <= geometry.totalLength else { return }
-        if torrents[t].stream == nil { torrents[t].stream = Stream(offset: offset, end: end, at: now, rate: Stream.usualRate) }
-        torrents[t].stream!.moved(to: offset, end: end, now: now)
-        torrents[t].streamHeard = now
+        var at = torrents[t].streams.firstIndex { $0.reader == reader } ?? torrents[t].streams.count
+        if at == Stream.perTorrent {
+            at = torrents[t].streams.indices.min { torrents[t].streams[$0].heard < torrents[t].streams[$1].heard }!
+            torrents[t].streams.remove(at: at)
+            at = torrents[t].streams.count
+        }
+        if at == torrents[t].streams.count { torrents[t].streams.append(Stream(reader: reader, offset: offset, end: end, at: now, rate: Stream.usualRate)) }
+        torrents[t].streams[at].moved(to: offset, end: end, now: now)
+        torrents[t].streams[at].heard = now
         for q in torrents[t].peers { peers[Int(q)].nothingAtEpoch = nil }
         fillAll(t, now, &effects)
     }
 
-    /// Once a second.
-    func endStream(_ t: Int, _ now: Instant) {
-        if torrents[t].stream != nil, now - torrents[t].streamHeard > Stream.lifetime { torrents[t].stream = nil }
+    /// Bytes from `offset` on that stand in the files, hashed and written, up to `end`. 0 for a torrent that is not here.
+    package func readable(_ id: TorrentID, from offset: UInt64, to end: UInt64) -> UInt64 {
+        guard let t = rowOfTorrent[id].map(Int.init), let geometry = torrents[t].geometry, offset < end, end <= geometry.totalLength, let written = written(id) else { return 0 }
+        return written.readable(from: offset, to: end, pieceLength: geometry.pieceLength)
     }
 
+    /// Once a second.
+    func endStream(_ t: Int, _ now: Instant) {
+        if !torrents[t].streams.isEmpty { torrents[t].streams.removeAll { now - $0.heard > $0.lifetime } }
+    }
+    package func positionEnded(_ id: TorrentID, reader: UInt32) {
+        if let t = rowOfTorrent[id].map(Int.init) { torrents[t].streams.removeAll { $0.reader == reader } }
+    }
+
+    /// Of all players, the piece that is due first.
     func pickForPlayback(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> Int? {
-        let stream = torrents[t].stream!, geometry = torrents[t].geometry!
+        let geometry = torrents[t].geometry!
         // What is asked already comes before it.
         let rate = peers[i].downRate
         let queued = Double(peers[i].requests.count) * Double(PieceGeometry.blockLength)
-        var last: Int?
-        for piece in stream.pieces(geometry) where picker.isPickable(piece) && peers[i].have.contains(piece) {
-            let ready = rate > 0 ? now + .seconds((queued + Double(geometry.length(of: PieceIndex(piece)))) / rate) : now
-            if ready <= max(stream.deadline(piece, geometry), now + .seconds(1)) { return piece }
-            last = piece
+        var first: (piece: Int, deadline: Instant)?, last: (piece: Int, deadline: Instant)?
+        for s in torrents[t].streams.indices {
+            let stream = torrents[t].streams[s]
+            for piece in stream.pieces(geometry) where picker.isPickable(piece) && peers[i].have.contains(piece) {
+                let ready = rate > 0 ? now + .seconds((queued + Double(geometry.length(of: PieceIndex(piece)))) / rate) : now, deadline = stream.deadline(piece, geometry)
+                if ready <= max(deadline, now + .seconds(1)) {
+                    if first == nil || deadline < first!.deadline { first = (piece, deadline) }
+                    break
+                }
+                if last == nil || deadline > last!.deadline { last = (piece, deadline) }
+            }
         }
         // Too slow for all of them: the one with the most time left.
-        return last
+        return first?.piece ?? last?.piece
+    }
+
+    /// When the first player comes to the piece; nil: it is ahead of none.
+    private func playback(_ piece: Int, _ t: Int, _ geometry: PieceGeometry) -> Instant? {
+        var due: Instant?
+        for s in torrents[t].streams.indices where torrents[t].streams[s].pieces(geometry).contains(piece) {
+            due = min(due ?? .never, torrents[t].streams[s].deadline(piece, geometry))
+        }
+        return due
     }
 
     /// Blocks of a piece that is due within two seconds, asked of a peer that is at most half as fast as this one.
     func rescueLate(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard let stream = torrents[t].stream, !peers[i].isChoking, !peers[i].onParole, peers[i].timeouts == 0, peers[i].downRate > 0,
+        guard !torrents[t].streams.isEmpty, !peers[i].isChoking, !peers[i].onParole, peers[i].timeouts == 0, peers[i].downRate > 0,
             let geometry = torrents[t].geometry, configuration.endgameDuplicates > 1
         else { return }
-        let window = stream.pieces(geometry), me = handle(i), limit = min(peers[i].depth, 16)
+        let me = handle(i), limit = min(peers[i].depth, 16)
         var o = torrents[t].openHead
         while o >= 0, peers[i].requests.count < limit {
             let at = Int(o)
             o = open[at].next
-            guard open[at].stage == .filling, open[at].unasked == 0, !open[at].isSolo, window.contains(open[at].piece.int), open[at].admits(me),
-                peers[i].have.contains(open[at].piece.int), stream.deadline(open[at].piece.int, geometry) - now < .seconds(2),
+            guard open[at].stage == .filling, open[at].unasked == 0, !open[at].isSolo, open[at].admits(me),
+                peers[i].have.contains(open[at].piece.int), let due = playback(open[at].piece.int, t, geometry), due - now < .seconds(2),
                 now - open[at].lastAskedAt > .milliseconds(300), let j = row(open[at].owner), j != i, peers[j].downRate * 2 < peers[i].downRate
             else { continue }
             for block in 0..<open[at].blockCount where peers[i].requests.count < limit {

@@ -101,6 +101,15 @@ package struct Bitfield: Hashable, Sendable {
             }
         }
     }
+    /// Bytes from `offset` on, up to `end`, that lie in pieces of this set without a gap. Both are bytes of a torrent.
+    package func readable(from offset: UInt64, to end: UInt64, pieceLength: UInt32) -> UInt64 {
+        guard offset < end, pieceLength > 0 else { return 0 }
+        let size = UInt64(pieceLength)
+        var piece = offset / size
+        while piece < UInt64(count), piece * size < end, self[Int(piece)] { piece += 1 }
+        return max(min(piece * size, end), offset) - offset
+    }
+
     /// Runs of set numbers as (first, count).
     package var runs: [(first: Int, count: Int)] {
         var out: [(first: Int, count: Int)] = []

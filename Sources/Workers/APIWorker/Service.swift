@@ -20,6 +20,7 @@ final class Service: Sendable {
     private let qbittorrent: QBittorrentAPI
     private let transmission: TransmissionRPC
     private let native: NativeAPI
+    private let streaming: FileStreams
     private let freeSpace: FreeSpace
     private let pages: StaticFiles
     private let budget = UploadBudget()
@@ -47,7 +48,9 @@ final class Service: Sendable {
         }
         qbittorrent = QBittorrentAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, creator: creator, log: log)
         transmission = TransmissionRPC(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, log: log)
-        native = NativeAPI(mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders)
+        streaming = FileStreams(patience: settings.seconds("api.stream_timeout"), log: log)
+        native = NativeAPI(
+            mirror: mirror, gateway: gateway, gatekeeper: gatekeeper, freeSpace: space, folders: folders, streaming: streaming, tokens: StreamTokens(files: files))
         freeSpace = space
         let alternative = settings.string("api.alternative_ui")
         pages = try StaticFiles(folder: alternative.isEmpty ? StaticFiles.builtIn() : alternative, isAlternative: !alternative.isEmpty)
@@ -91,6 +94,7 @@ final class Service: Sendable {
         var exchange = Self.exchange(request)
         let remote = Self.endpoint(channel)
         (exchange.address, exchange.isSecure) = gatekeeper.resolve(remote, isSecure: isTLS, request.headers)
+        exchange.authority = gatekeeper.authority(exchange, authority, remote: remote)
         do {
             reply = try await answer(request, &exchange, authority: authority, remote: remote)
         } catch let refusal as Refusal {
@@ -105,15 +109,19 @@ final class Service: Sendable {
             reply = .text("the request failed", .internalServerError)
         }
         Self.harden(&reply, isAlternative: pages.isAlternative, isSecure: exchange.isSecure)
-        var response: Response
         switch reply.body {
-        case .bytes(let bytes): response = Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+        case .bytes(let bytes):
+            var response = Response(status: reply.status, headers: reply.headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+            // A 304 has the length of what it stands for, or none.
+            if reply.status == .notModified { response.headers[.contentLength] = nil }
+            if exchange.method == .head { response = response.createHeadResponse() }
+            try await writer.write(response: response.head, body: response.body)
         case .stream(let length, let write):
             if let length { reply.headers[.contentLength] = String(length) }
-            response = Response(status: reply.status, headers: reply.headers, body: ResponseBody(contentLength: length, write))
+            guard exchange.method != .head else { return try await writer.writeResponse(HTTPResponse(status: reply.status, headerFields: reply.headers)) }
+            let body = try await writer.writeHead(HTTPResponse(status: reply.status, headerFields: reply.headers))
+            try await StreamedBody.send(write, to: body, of: channel, patience: streaming.patience)
         }
-        if exchange.method == .head { response = response.createHeadResponse() }
-        try await writer.write(response: response.head, body: response.body)
     }
 
     private func answer(_ request: Request, _ exchange: inout Exchange, authority: String?, remote: Endpoint) async throws -> Reply {
@@ -195,8 +203,8 @@ final class Service: Sendable {
         // Browsers complain of it on plain HTTP, where it means nothing.
         if isSecure { reply.headers[.openerPolicy] = "same-origin" }
         if reply.headers[.contentSecurityPolicy] == nil {
-            // Pages that others wrote for qBittorrent use inline styles and evaluated templates.
-            let loose = isAlternative ? " 'unsafe-inline' 'unsafe-eval'" : "", style = isAlternative ? " 'unsafe-inline'" : ""
+            // Pages that others wrote for qBittorrent use inline styles, evaluated templates and fonts inside their style sheets.
+            let loose = isAlternative ? " 'unsafe-inline' 'unsafe-eval'" : "", style = isAlternative ? " 'unsafe-inline'; font-src 'self' data:" : ""
             reply.headers[.contentSecurityPolicy] =
                 "default-src 'self'; script-src 'self'\(loose); style-src 'self'\(style); img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
         }

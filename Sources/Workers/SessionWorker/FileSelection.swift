@@ -79,27 +79,4 @@ extension SessionShell {
             }
         }
     }
-
-    /// Reads where the file stands in the torrent, on the pool, and tells the shard.
-    func streamPosition(_ from: Asker, _ p: StreamPositionParameters) throws(ControlError) {
-        let id = try find(p.hash), facts = core.row(id)!.record.facts
-        guard facts.hasMetadata else { throw ControlError(.noMetadata, "the magnet's metadata has not arrived") }
-        let token = wait(from, .pool), files = self.files
-        pool({ () -> (start: UInt64, length: UInt64)? in
-            guard let bytes = files.read(facts.infoHash), let m = try? Metainfo(parsing: bytes) else { return nil }
-            var at: UInt64 = 0
-            for file in m.files {
-                if file.index.int == p.file, !file.isPad { return (at, file.length) }
-                at += file.length
-            }
-            return nil
-        }) { [self] found in
-            guard let found else { return finish(token, error: ControlError(.notFound, "no file \(p.file)")) }
-            guard let row = core.row(id), p.offset < found.length else {
-                return finish(token, error: ControlError(.invalidParameters, "the file has \(found.length) bytes"))
-            }
-            sendPeer(row.shard, PeerStreamPosition(torrent: id.rawValue, offset: found.start + p.offset, end: found.start + found.length))
-            finish(token, Empty())
-        }
-    }
 }

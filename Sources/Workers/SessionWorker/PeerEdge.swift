@@ -30,6 +30,7 @@ extension SessionShell {
             let m: PeerList = try frame.decode()
             answerPeers(token: frame.correlation, m)
         case .pieceStates: answerPieceStates(token: frame.correlation, try frame.decode())
+        case .streamReady: answerStream(token: frame.correlation, try frame.decode())
         case .morePeersWanted: feed(.morePeersWanted(TorrentID(rawValue: try frame.decode(MorePeersWanted.self).torrent)))
         case .listenPort:
             listenPorts[edge.index] = try frame.decode(ListenPort.self).port

@@ -20,6 +20,7 @@ struct PendingRequest {
         case peers(pieceCount: UInt32)
         case files(TorrentID)
         case pieceStates(TorrentID)
+        case streamReady(TorrentID)
         case count(Int)
         /// A question that the discovery worker answers.
         case discovery
@@ -116,6 +117,8 @@ extension SessionShell {
             try command(from, .move(find(p.hash), savePath: Self.tidy(p.save)), kind: .move)
         case ControlMethods.SetFilePriority.name: try setFilePriority(from, ControlLine.parameters(line, as: FilePriorityParameters.self))
         case ControlMethods.StreamPosition.name: try streamPosition(from, ControlLine.parameters(line, as: StreamPositionParameters.self))
+        case ControlMethods.StreamFile.name: try streamFile(from, ControlLine.parameters(line, as: StreamFileParameters.self))
+        case ControlMethods.StreamReady.name: try streamReady(from, ControlLine.parameters(line, as: StreamReadyParameters.self))
         case ControlMethods.Bans.name: reply(from, bansAnswer())
         case ControlMethods.AddBan.name: try reply(from, addBan(ControlLine.parameters(line, as: AddBanParameters.self)))
         case ControlMethods.LiftBan.name: try reply(from, liftBan(ControlLine.parameters(line, as: AddressParameters.self)))

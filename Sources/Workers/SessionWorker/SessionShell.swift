@@ -168,7 +168,12 @@ package final class SessionShell: WorkerShell {
             for id in assemblies.keys where core.configuration.shard(of: core.row(TorrentID(rawValue: id))?.record.facts.infoHash ?? InfoHash()) == shard {
                 assemblies[id] = nil
             }
-            failPending("the peer worker is restarting") { if case .peers = $0 { true } else if case .pieceStates = $0 { true } else { false } }
+            failPending("the peer worker is restarting") { kind in
+                switch kind {
+                case .peers, .pieceStates, .streamReady: true
+                default: false
+                }
+            }
         case .disk(let device):
             diskStats[device] = nil
             failPending("the disk worker is restarting") { if case .files = $0 { true } else { false } }

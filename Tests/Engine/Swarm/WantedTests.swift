@@ -78,7 +78,29 @@ import Testing
         #expect(Set(asked).isSuperset(of: 102..<130), "to the end of the file")
         #expect(asked.first { !(100..<130).contains($0) }.map { $0 >= 150 } == true, "then by level")
         s.advance(.seconds(61))
-        #expect(s.swarm.torrents[0].stream == nil, "a player that is gone holds nothing")
+        #expect(s.swarm.torrents[0].streams.isEmpty, "a player that is gone holds nothing")
+    }
+
+    /// A film's index at its end and its beginning: neither waits for the other.
+    @Test func twoReadersOfAFile() {
+        let s = Stage(pieces: 200, pieceLength: 65536, slots: 1024)
+        s.swarm.position(s.id, reader: 1, offset: 100 * 65536, end: 130 * 65536, now: s.now, into: &s.effects)
+        s.swarm.position(s.id, reader: 2, offset: 0, end: 30 * 65536, now: s.now, into: &s.effects)
+        let p = s.seed()
+        let first = s.take().requests(to: p).map(\.piece)
+        #expect(Set(first.prefix(8)) == [0, 100], "\(first)")
+        for _ in 0..<800 { s.answer(p) }
+        let asked = first + s.take().requests(to: p).map(\.piece), wanted = Set(0..<30).union(100..<130)
+        #expect(Set(asked).isSuperset(of: wanted) && Set(asked.prefix(60 * 4)) == wanted, "what both play goes before everything")
+        s.swarm.positionEnded(s.id, reader: 1)
+        #expect(s.swarm.torrents[0].streams.map(\.reader) == [2])
+        for reader in 3..<9 as Range<UInt32> {
+            s.advance(.milliseconds(100))
+            s.swarm.position(s.id, reader: reader, offset: 0, end: 65536, now: s.now, into: &s.effects)
+        }
+        #expect(s.swarm.torrents[0].streams.map(\.reader) == [5, 6, 7, 8], "the four that spoke last")
+        s.advance(.seconds(11))
+        #expect(s.swarm.torrents[0].streams.isEmpty, "a reader that says nothing is gone")
     }
 
     @Test func slowPeersTakeWhatIsDueLater() {

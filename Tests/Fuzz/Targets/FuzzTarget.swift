@@ -109,6 +109,6 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         DiscoveryReplayEnd.self, DiscoveryListenPort.self, DiscoveryPeers.self, TrackerStatus.self, Claim.self,
         ClaimsEnd.self, LayersWanted.self, LayersFound.self, HashesWanted.self, HashesFound.self, TorrentTails.self, TorrentReady.self, TorrentUnready.self, StorePiece.self,
         PieceVerified.self, PieceWritten.self, PieceFailed.self, ReadPiece.self, ReadDone.self, DiscoveryCompletedAgain.self, FetchUrl.self, Fetched.self,
-        PieceStatesWanted.self, PieceStates.self,
+        PieceStatesWanted.self, PieceStates.self, StreamWanted.self, StreamReady.self,
     ]
 }

@@ -47,6 +47,8 @@ package enum MessageType: UInt16, CaseIterable, Sendable {
     case pieceStates = 0x0297
     case dhtNodeSeen = 0x0228
     case peerStreamPosition = 0x025e
+    case streamWanted = 0x025f
+    case streamReady = 0x0260
     case diskTorrentAdd = 0x0301
     case diskTorrentRemove = 0x0302
     case diskTorrentMove = 0x0303

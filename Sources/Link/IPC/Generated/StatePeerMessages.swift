@@ -877,3 +877,51 @@ package struct PeerStreamPosition: IPCMessage, Equatable {
         end = try r.u64()
     }
 }
+
+/// Somebody reads a file while it is fetched: PeerStreamPosition, and the question how far it can be read by now.
+package struct StreamWanted: IPCMessage, Equatable {
+    package static var type: MessageType { .streamWanted }
+    package static var fixedSize: Int { 24 }
+    package var torrent: UInt32
+    package var offset: UInt64  // byte of the torrent that is read next
+    package var end: UInt64  // one past the last byte of the file; equal to offset: it reads no more, and nothing is answered
+    package var reader: UInt32  // several read at a time; not 0
+    package init(torrent: UInt32, offset: UInt64, end: UInt64, reader: UInt32) {
+        self.torrent = torrent
+        self.offset = offset
+        self.end = end
+        self.reader = reader
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u64(offset)
+        w.u64(end)
+        w.u32(reader)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        offset = try r.u64()
+        end = try r.u64()
+        reader = try r.u32()
+    }
+}
+
+/// Answers StreamWanted with its correlation.
+package struct StreamReady: IPCMessage, Equatable {
+    package static var type: MessageType { .streamReady }
+    package static var fixedSize: Int { 12 }
+    package var torrent: UInt32
+    package var bytes: UInt64  // from `offset` on that are verified and written, up to `end`
+    package init(torrent: UInt32, bytes: UInt64) {
+        self.torrent = torrent
+        self.bytes = bytes
+    }
+    package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
+        w.u32(torrent)
+        w.u64(bytes)
+    }
+    package init(from r: inout PayloadReader) throws(DecodeError) {
+        torrent = try r.u32()
+        bytes = try r.u64()
+    }
+}

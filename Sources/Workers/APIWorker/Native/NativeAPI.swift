@@ -23,6 +23,10 @@ package struct NativeAPI: Sendable {
         package var body: [(name: String, type: Shape, doc: String)] = []
         /// Members that must be there.
         package var required: [String] = []
+        /// Headers that change the answer.
+        package var headers: [(name: String, type: Shape, doc: String)] = []
+        /// Statuses that other operations do not answer with.
+        package var answers: [(code: String, doc: String)] = []
         let handler: Handler
     }
 
@@ -31,16 +35,18 @@ package struct NativeAPI: Sendable {
     let gatekeeper: Gatekeeper
     let freeSpace: FreeSpace
     let folders: AllowedFolders
+    let streaming: FileStreams
+    let tokens: StreamTokens
     let streams = EventStreams()
 
-    package static let routes: [Route] = torrentRoutes + daemonRoutes
+    package static let routes: [Route] = torrentRoutes + streamRoutes + daemonRoutes
     private static let plainPaths = Set(routes.map(\.path).filter { !$0.contains("{") })
 
     /// `path` is what stands behind `/api/v1`, with its slash.
     func respond(_ path: String, _ exchange: Exchange, principal: Gatekeeper.Principal?) async throws -> Reply {
         if path == "/openapi.json", exchange.method == .get { return .json(OpenAPI.document()) }
-        guard let principal else { throw Refusal(.unauthorized, "log in, or send a key") }
         let parts = path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
+        guard let principal = principal ?? tokenHolder(parts, exchange) else { throw Refusal(.unauthorized, "log in, or send a key") }
         var known: [String] = []
         for route in Self.routes {
             // A word that stands in a path is meant before a variable in its place.

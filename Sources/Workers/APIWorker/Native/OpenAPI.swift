@@ -69,6 +69,7 @@ package enum OpenAPI {
         json.array("parameters") { json in
             for name in variables { parameter(name, "path", true, name == "hash" ? "of 40 hexadecimal digits, or the 64 of a v2 hash" : "", .text, &json) }
             for (name, type, doc) in route.query { parameter(name, "query", false, doc, type, &json) }
+            for (name, type, doc) in route.headers { parameter(name, "header", false, doc, type, &json) }
         }
         if !route.body.isEmpty {
             json.object("requestBody") { json in
@@ -89,6 +90,7 @@ package enum OpenAPI {
         }
         json.object("responses") { json in
             json.object("2XX") { $0.field("description", "done") }
+            for (code, doc) in route.answers { json.object(code) { $0.field("description", doc) } }
             for (code, doc) in [
                 ("400", "a parameter is wrong"), ("401", "not logged in"), ("403", "the key has not the scope"), ("404", "no such thing"), ("409", "the state forbids it"),
                 ("413", "the body is too large"),

@@ -94,6 +94,13 @@ package final class Gatekeeper: Sendable {
         return Self.tidyAuthority(String(rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" })) == Self.tidyAuthority(target)
     }
 
+    /// What an address of ours begins with for this client; "localhost" for what is no name.
+    func authority(_ exchange: Exchange, _ authority: String?, remote: Endpoint) -> String {
+        let forwarded = isTrusted(remote) ? exchange.headers[.forwardedHost] : nil, text = forwarded ?? authority ?? exchange.headers[.hostName] ?? ""
+        func plain(_ c: UInt8) -> Bool { (c | 0x20 >= 0x61 && c | 0x20 <= 0x7A) || (0x30...0x39).contains(c) || ".:[]-_".utf8.contains(c) }
+        return !text.isEmpty && text.utf8.count <= 260 && text.utf8.allSatisfy(plain) ? text : "localhost"
+    }
+
     static func hostOnly(_ authority: String) -> String {
         let text = authority.lowercased()
         if text.hasPrefix("[") { return String(text.dropFirst().prefix { $0 != "]" }) }

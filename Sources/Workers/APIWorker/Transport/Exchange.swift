@@ -51,6 +51,8 @@ package struct Exchange: Sendable {
     /// As the client or, behind a trusted proxy, the proxy says it.
     package var address: Endpoint
     package var isSecure: Bool
+    /// Host and port under which the client knows us: letters, digits and `.:[]-_` only.
+    package var authority = ""
     package var body: [UInt8] = []
     package var form = Parameters()
     package var files: [UploadedFile] = []

@@ -32,7 +32,7 @@ package final class HTTPServer: Sendable {
 
     /// Until the socket fails or the task is cancelled. The descriptor is this call's to close.
     package func serve(_ fd: Int32) async throws {
-        let plain = HTTP1Channel(responder: responder, configuration: .init(idleTimeout: Self.idleTimeout))
+        let plain = HTTP1Channel(responder: responder, configuration: .init(additionalChannelHandlers: [InputWatch()], idleTimeout: Self.idleTimeout))
         if let tls { try await serve(fd, TLSChannel(plain, tlsConfiguration: tls)) } else { try await serve(fd, plain) }
     }
 

@@ -16,6 +16,9 @@ export function prioritySelect(value, name, change, offered = Object.keys(priori
   return node
 }
 
+/** What the server puts into a playlist. */
+const playable = /\.(mp4|m4v|mkv|webm|avi|mov|ts|m2ts|mpe?g|wmv|flv|ogv|3gp|mp3|flac|og[ga]|opus|m4[ab]|aac|wav|wma|mka|aiff)$/i
+
 const trackerStates = ['Disabled', 'Not contacted yet', 'Working', 'Updating', 'Not working', 'Error', 'Unreachable']
 
 export class Details {
@@ -131,7 +134,9 @@ class Files {
   constructor(details) {
     this.body = el('tbody')
     this.rows = new Map()
-    details.panel.append(el('div', { class: 'scroll' }, el('table', { class: 'plain' },
+    // For a player: it gets addresses with a token, since it has no login.
+    this.playlist = el('a', { class: 'hidden', href: `/api/v1/torrents/${details.hash}/playlist.m3u8` }, t('Playlist for a player'))
+    details.panel.append(el('div', { class: 'choices' }, this.playlist), el('div', { class: 'scroll' }, el('table', { class: 'plain' },
       el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')), el('th', {}, t('Priority')))), this.body)))
     this.poller = poll(async () => {
       const hash = details.hash, files = await get('torrents/files', { hash })
@@ -151,7 +156,9 @@ class Files {
         this.poller.now()
       })
       this.rows.set(file.index, row)
-      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, file.name), el('td', { class: 'number' }, format.bytes(file.size)), row.progress, el('td', {}, row.priority)))
+      row.link = el('a', { href: `/api/v1/torrents/${details.hash}/files/${file.index}`, target: '_blank', rel: 'noopener', title: t('Play or save; what is missing is fetched first') }, file.name)
+      if (playable.test(file.name)) this.playlist.classList.remove('hidden')
+      this.body.append(el('tr', {}, el('td', { class: 'wrap' }, row.link), el('td', { class: 'number' }, format.bytes(file.size)), row.progress, el('td', {}, row.priority)))
     }
     setText(row.progress, format.percent(file.progress))
     // Not while it is being chosen.

@@ -1,6 +1,7 @@
 // Words of the page. English is the key; what a language lacks is shown in English.
 
 const spanish = {
+  'Playlist for a player': 'Lista para un reproductor', 'Play or save; what is missing is fetched first': 'Reproducir o guardar; lo que falte se descarga primero',
   'Add feed': 'Añadir fuente', 'Add feed…': 'Añadir fuente…', 'Add folder': 'Añadir carpeta', 'Add folder…': 'Añadir carpeta…', 'Add rule…': 'Añadir regla…', Ban: 'Vetar', 'Ban…': 'Vetar…', 'Change URL': 'Cambiar URL', 'Change URL…': 'Cambiar URL…',
   'Choose a feed.': 'Elija una fuente.', 'Days to wait after a match': 'Días de espera tras una coincidencia', Download: 'Descargar', 'Each episode once': 'Cada episodio una vez', Enabled: 'Activada', Episodes: 'Episodios', Feeds: 'Fuentes',
   'Mark as read': 'Marcar como leído', Matches: 'Coincidencias', 'Must contain': 'Debe contener', 'Must not contain': 'No debe contener', 'No feeds yet.': 'Aún no hay fuentes.',
