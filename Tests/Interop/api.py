@@ -984,6 +984,39 @@ class Api:
         until(lambda: h.request('GET', '/readyz').status == 200, 10, what='ready again')
         assert h.get('torrents/info').json()[0]['state'] not in ('stoppedDL',), h.text
 
+    def web_seeds(self):
+        """Added to a torrent that nobody has: it downloads; kept over a restart of the session worker; edited; removed."""
+        from webseed import SERVER, Bad
+        server = Bad(8084, self.single.source.read_bytes())
+        server.way = 'right'
+        q = self.library()
+        same(q.torrents_add(torrent_files=str(self.file(self.single)), save_path=str(self.down)), 'Ok.')
+        h = self.single.hash
+        until(lambda: q.torrents_info(torrent_hashes=h)[0].state == 'stalledDL', 30, what='the torrent')
+        q.torrents_add_webseeds(torrent_hash=h, urls=[server.url, 'http://127.0.0.1:9/none'])
+        same({w.url for w in q.torrents_webseeds(torrent_hash=h)}, {server.url, 'http://127.0.0.1:9/none'})
+        until(lambda: q.torrents_info(torrent_hashes=h)[0].progress == 1, 60, what='the download from the web seed')
+        same(self.single.difference(self.down), '')
+        q.torrents_edit_webseed(torrent_hash=h, orig_url='http://127.0.0.1:9/none', new_url='http://127.0.0.1:9/other')
+        same({w.url for w in q.torrents_webseeds(torrent_hash=h)}, {server.url, 'http://127.0.0.1:9/other'})
+        for code, call in ((409, lambda: q.torrents_edit_webseed(torrent_hash=h, orig_url='http://127.0.0.1:9/none', new_url='http://127.0.0.1:9/x')),
+                           (400, lambda: q.torrents_add_webseeds(torrent_hash=h, urls='ftp://127.0.0.1/x')), (404, lambda: q.torrents_add_webseeds(torrent_hash='0' * 40, urls=server.url))):
+            try: call(); raise AssertionError(f'{code} expected')
+            except Exception as error: same(getattr(error, 'http_status_code', error), code)
+        q.torrents_remove_webseeds(torrent_hash=h, urls=['http://127.0.0.1:9/other', 'http://127.0.0.1:9/not-there'])
+        same([w.url for w in q.torrents_webseeds(torrent_hash=h)], [server.url])
+        import libtorrent
+        same([w['url'] for w in libtorrent.torrent_info(libtorrent.bdecode(q.torrents_export(torrent_hash=h))).web_seeds()], [server.url], 'the exported .torrent')
+        # The info dictionary is still found in the file that was written anew: another client gets it by magnet.
+        lt = Libtorrent(self.folder / 'magnet', address(2)).start()
+        try:
+            (self.folder / 'magnet-down').mkdir(exist_ok=True)
+            lt.call('magnet_add', link=f'magnet:?xt=urn:btih:{h}', folder=str(self.folder / 'magnet-down'))
+            lt.dial(self.daemon.ip, self.daemon.port)
+            until(lambda: lt.stat()['complete'], 60, what='libtorrent by magnet')
+        finally: lt.stop()
+        server.shutdown()
+
     def bans(self):
         """Five wrong passwords and the address is refused, the right password included. Last: it lasts an hour."""
         h = self.http()
@@ -1021,6 +1054,7 @@ class Api:
         yield 'Transmission: 409, JSON-RPC 2.0, tables', self.transmission_handshake
         yield 'native API, keys, metrics, workers', self.native
         yield 'native API: events and resume', self.events
+        yield 'qbittorrent-api: web seeds', self.web_seeds
         yield 'streaming: ranges, types, tokens', lambda: streaming.ranges(self)
         yield 'streaming: plays while it downloads', lambda: streaming.while_downloading(self)
         yield 'streaming: ends', lambda: streaming.ends(self)

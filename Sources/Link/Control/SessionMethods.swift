@@ -66,6 +66,13 @@ extension ControlMethods {
         package typealias Answer = WebSeedsAnswer
         package static let name = "webseeds"
     }
+    /// Adds and removes addresses of the .torrent's `url-list` (BEP 19). Those that are there, or not there, are passed over;
+    /// with `mustExist` one that is to go and is not there is `not_found`, and nothing is changed.
+    package enum ChangeWebSeeds: ControlMethod {
+        package typealias Parameters = ChangeWebSeedsParameters
+        package typealias Answer = Empty
+        package static let name = "webseeds.change"
+    }
     package enum PieceStates: ControlMethod {
         package typealias Parameters = HashParameters
         package typealias Answer = PieceStatesAnswer
@@ -247,6 +254,16 @@ package struct ExportAnswer: Codable, Equatable, Sendable {
     package init(torrent: String, name: String) { (self.torrent, self.name) = (torrent, name) }
 }
 
+package struct ChangeWebSeedsParameters: Codable, Equatable, Sendable {
+    package var hash: String
+    package var remove: [String]
+    /// http or https, 2048 bytes each; a torrent keeps at most 100.
+    package var add: [String]
+    package var mustExist: Bool
+    package init(hash: String, remove: [String] = [], add: [String] = [], mustExist: Bool = false) {
+        (self.hash, self.remove, self.add, self.mustExist) = (hash, remove, add, mustExist)
+    }
+}
 package struct SetTrackersParameters: Codable, Equatable, Sendable {
     package var hash: String
     /// Tiers (BEP 12).

@@ -82,6 +82,15 @@ struct AddressReader {
     }
 }
 
+extension Metainfo {
+    /// A web seed that a person names, as it would be read from a torrent; nil for what is no such URL.
+    package static func webSeed(_ text: String) -> String? {
+        var text = text
+        guard text.utf8.count <= 2048 else { return nil }
+        return text.withUTF8 { AddressReader.usable(UnsafeRawBufferPointer($0), AddressReader.webSeedSchemes) }
+    }
+}
+
 extension String {
     /// The standard library's own search needs Foundation.
     fileprivate func range(of needle: String) -> Range<String.Index>? {

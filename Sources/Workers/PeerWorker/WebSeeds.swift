@@ -35,10 +35,12 @@ extension PeerShell {
 
     // MARK: which there are
 
-    /// The stored .torrent says which seeds there are and how files lie; it is read on the pool.
+    /// The stored .torrent says which seeds there are and how files lie; it is read on the pool. Said again when it names others: they
+    /// take the place of those that were known.
     func addWebSeeds(_ id: TorrentID, metainfoPath: String, now: Instant) {
-        guard torrents[id]?.geometry != nil, !webSeeds.contains(where: { $0?.torrent == id }), !webSeedReadings.values.contains(where: { $0.0 == id })
-        else { return }
+        guard torrents[id]?.geometry != nil else { return }
+        // An older reading has lost its meaning.
+        for (token, reading) in webSeedReadings where reading.0 == id { webSeedReadings[token] = nil }
         nextReading &+= 1
         let box = WebSeedReading(metainfoPath)
         webSeedReadings[nextReading] = (id, box)
@@ -49,11 +51,11 @@ extension PeerShell {
     }
 
     func webSeedsRead(_ token: Token, now: Instant) {
-        guard let (id, reading) = webSeedReadings.removeValue(forKey: token.index), let geometry = torrents[id]?.geometry, let layout = reading.layout,
-            layout.pieceLength == UInt64(geometry.pieceLength)
-        else { return }
+        guard let (id, reading) = webSeedReadings.removeValue(forKey: token.index), let geometry = torrents[id]?.geometry, reading.isRead else { return }
+        leaveWebSeeds(id, now: now) { row in !reading.seeds.prefix(Self.seedsPerTorrent).contains { $0 == row.core.kind && $1 == row.core.url } }
+        guard let layout = reading.layout, layout.pieceLength == UInt64(geometry.pieceLength) else { return }
         for (kind, url) in reading.seeds.prefix(Self.seedsPerTorrent) where webSeeds.count < Self.seedsLimit {
-            guard let host = Self.host(url) else { continue }
+            guard let host = Self.host(url), !webSeeds.contains(where: { $0?.torrent == id && $0?.core.kind == kind && $0?.core.url == url }) else { continue }
             webSeedCount &+= 1
             webSeeds.append(WebSeedRow(torrent: id, number: webSeedCount, core: WebSeedCore(kind: kind, url: url, layout: layout), host: host))
         }
@@ -65,18 +67,30 @@ extension PeerShell {
         return host.isEmpty ? nil : host.lowercased()
     }
 
-    func removeWebSeeds(_ id: TorrentID) {
-        for i in webSeeds.indices where webSeeds[i]?.torrent == id {
-            if let transfer = webSeeds[i]!.transfer, let easy = transfer.easy {
-                transfer.abort()
-                // libcurl's callbacks know it until its end.
-                endingTransfers[easy] = transfer
-            }
-            if let peer = webSeeds[i]!.peer { forgetLanding(peer) }
-            webSeeds[i] = nil
-        }
-        while let last = webSeeds.last, last == nil { webSeeds.removeLast() }
+    /// Those that are named no more: their peers end, and what was asked of them is asked of others.
+    private func leaveWebSeeds(_ id: TorrentID, now: Instant, where isGone: (WebSeedRow) -> Bool) {
+        let gone = webSeeds.indices.filter { webSeeds[$0].map { $0.torrent == id && isGone($0) } ?? false }
+        let peers = gone.compactMap { webSeeds[$0]!.peer }
+        for i in gone { forget(i) }
+        trimWebSeeds()
+        for peer in peers { swarm.closed(peer, errno: 0, now: now, into: &effects) }
     }
+
+    /// With the torrent; the swarm lets go of its peers itself.
+    func removeWebSeeds(_ id: TorrentID) {
+        for i in webSeeds.indices where webSeeds[i]?.torrent == id { forget(i) }
+        trimWebSeeds()
+    }
+    private func forget(_ i: Int) {
+        if let transfer = webSeeds[i]!.transfer, let easy = transfer.easy {
+            transfer.abort()
+            // libcurl's callbacks know it until its end.
+            endingTransfers[easy] = transfer
+        }
+        if let peer = webSeeds[i]!.peer { forgetLanding(peer) }
+        webSeeds[i] = nil
+    }
+    private func trimWebSeeds() { while let last = webSeeds.last, last == nil { webSeeds.removeLast() } }
 
     // MARK: taking part
 
@@ -294,12 +308,14 @@ final class WebSeedReading: @unchecked Sendable {
     private let path: String
     private(set) var layout: WebSeedLayout?
     private(set) var seeds: [(WebSeedCore.Kind, String)] = []
+    private(set) var isRead = false
 
     init(_ path: String) { self.path = path }
 
     func read() {
         // As large as the session stores them.
         guard let bytes = Self.bytes(path, limit: 40 << 20), let m = try? Metainfo(parsing: bytes) else { return }
+        isRead = true
         let http = { (url: String) in url.lowercased().hasPrefix("http://") || url.lowercased().hasPrefix("https://") }
         seeds = m.webSeeds.filter(http).map { (.getRight, $0) } + m.httpSeeds.filter(http).map { (.hoffman, $0) }
         guard !seeds.isEmpty else { return }

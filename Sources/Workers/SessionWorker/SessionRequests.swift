@@ -22,6 +22,7 @@ extension SessionShell {
         case ControlMethods.AddTrackers.name: try addTrackers(from, p())
         case ControlMethods.EditTracker.name: try editTracker(from, p())
         case ControlMethods.RemoveTrackers.name: try removeTrackers(from, p())
+        case ControlMethods.ChangeWebSeeds.name: try changeWebSeeds(from, p())
         case ControlMethods.WebSeeds.name:
             try readMetainfo(from, find(p(HashParameters.self).hash)) { m in WebSeedsAnswer(urls: m.webSeeds.map { Text.printable($0, limit: 2048) }) }
         case ControlMethods.PieceHashes.name: try pieceHashes(from, find(p(HashParameters.self).hash))

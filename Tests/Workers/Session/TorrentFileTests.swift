@@ -1,5 +1,6 @@
 import Catalog
 import Foundation
+import Metainfo
 import Primitives
 import Testing
 
@@ -21,6 +22,24 @@ import Testing
         #expect(TorrentReading.note(moved.stored)?.savePath == "/else")
         let info = Array(reading.stored[Int(plain.metadataOffset)..<Int(plain.metadataOffset + plain.metadataLength)])
         #expect(info == Torrents.info("a name", isPrivate: true))
+    }
+
+    @Test func webSeedsChangeAndNothingElseDoes() throws {
+        let plain = try TorrentReading(Torrents.make("a name"), note: TorrentReading.Note(savePath: "/some/where", addedAt: 77)), facts = plain.facts
+        var stored = plain.stored
+        for urls in [["http://a.example/x"], ["http://a.example/x", "https://b.example/y"], ["https://b.example/y"]] {
+            stored = try #require(TorrentReading.with(webSeeds: urls, stored))
+            #expect(try Metainfo(parsing: stored).webSeeds == urls)
+            #expect(try TorrentReading.facts(stored) == facts, "the place of the info dictionary too")
+            #expect(TorrentReading.note(stored)?.savePath == "/some/where")
+        }
+        #expect(TorrentReading.with(webSeeds: [], stored) == plain.stored)
+        // In front of `info` a list would move it.
+        #expect(TorrentReading.with(webSeeds: ["http://a.example/x"], Array("d8:url-list1:x4:infod1:ai1eee".utf8)) == nil)
+        #expect(TorrentReading.with(webSeeds: ["http://a.example/x"], Array("d1:zi1e4:infod1:ai1eee".utf8)) == Array("d1:zi1e4:infod1:ai1ee8:url-listl18:http://a.example/xee".utf8))
+        for end in 0..<plain.stored.count { #expect(TorrentReading.with(webSeeds: ["http://a.example/x"], Array(plain.stored[..<end])) == nil, "\(end)") }
+        for bad in ["", "ftp://a/x", "http://", "http://a\r\nb", "/path", "javascript:alert(1)", "http://" + String(repeating: "a", count: 2048)] { #expect(Metainfo.webSeed(bad) == nil, "\(bad)") }
+        #expect(Metainfo.webSeed(" http://a.example/a b ") == "http://a.example/a%20b")
     }
 
     @Test func metadataOfAMagnetBecomesTheSameTorrent() throws {

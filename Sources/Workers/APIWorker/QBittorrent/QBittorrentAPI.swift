@@ -24,7 +24,7 @@ package struct QBittorrentAPI: Sendable {
     /// Everything that needs a login.
     static let routes: [String: Handler] = [:].merging(appRoutes) { $1 }.merging(torrentRoutes) { $1 }.merging(transferRoutes) { $1 }
         .merging(syncRoutes) { $1 }.merging(sessionRoutes) { $1 }.merging(rssRoutes) { $1 }.merging(searchRoutes) { $1 }.merging(folderRoutes) { $1 }
-        .merging(creatorRoutes) { $1 }
+        .merging(creatorRoutes) { $1 }.merging(webSeedRoutes) { $1 }
 
     /// `path` is what stands behind `/api/v2/`.
     package func respond(_ path: String, _ exchange: Exchange) async throws -> Reply {
