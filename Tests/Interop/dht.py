@@ -348,7 +348,8 @@ def again(bench, ours, others):
 def foreground(bench, first, magnet, t, off):
     down = bench.folder / ('fore-off' if off else 'fore')
     down.mkdir()
-    argv = [str(BIN / 'ccbt'), magnet, '-o', str(down), '--listen', f'{address(14)}:6899', '--no-lsd', '--set', f'discovery.dht_bootstrap_nodes={first.ip}:{first.port}']
+    # The seed knows where the one before was, and calls there.
+    argv = [str(BIN / 'ccbt'), magnet, '-o', str(down), '--listen', f'{address(14)}:{6898 if off else 6899}', '--no-lsd', '--set', f'discovery.dht_bootstrap_nodes={first.ip}:{first.port}']
     if off: argv.append('--no-dht')
     p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -7,13 +7,13 @@ unasked is dropped, TCP and datagrams alike. So the two can meet only when both 
 The content goes over that connection: the third one has next to none of it. Without --slice the rig itself is tried with
 libtorrent alone, too.
 """
-import argparse, atexit, os, shutil, subprocess, sys
+import argparse, os, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
 from clients import Ccbt, Libtorrent
 from encryption import Bench
-from sandbox import until
+from sandbox import Place, inside, namespace, until
 
 RULES = '''
 table ip router {
@@ -27,35 +27,6 @@ OURS = {'network__enable_tcp': False}
 # Asking for help begins when a dial has failed: sooner than after the 10 s of the defaults.
 QUICK = {'limits__global_down_kib': 2048, 'network__connection_timeout': 5}
 LT = {'enable_outgoing_utp': True, 'enable_incoming_utp': True, 'enable_outgoing_tcp': False, 'enable_incoming_tcp': False}
-
-
-def namespace():
-    process = subprocess.Popen(['unshare', '-n', 'sleep', 'infinity'])
-    atexit.register(process.kill)
-    mine = os.readlink('/proc/self/ns/net')
-    until(lambda: os.readlink(f'/proc/{process.pid}/ns/net') != mine, 10, what='a namespace')
-    return process.pid
-
-
-def inside(pid, *argv, **more):
-    subprocess.run(['nsenter', '-t', str(pid), '-n', *argv], check=True, capture_output=True, text=True, **more)
-
-
-class Place:
-    """A machine of its own at 11.22.n.2; this namespace is the network between them."""
-
-    def __init__(self, n):
-        self.box = self.machine = namespace()
-        self.inner = self.outer = f'11.22.{n}.2'
-        for line in (f'link add w{n} type veth peer name wan netns {self.box}', f'addr add 11.22.{n}.1/24 dev w{n}', f'link set w{n} up'):
-            subprocess.run(['ip', *line.split()], check=True)
-        for line in (f'addr add {self.outer}/24 dev wan', 'link set lo up', 'link set wan up', f'route add default via 11.22.{n}.1'):
-            inside(self.box, 'ip', *line.split())
-
-    def holds(self, client):
-        client.before = ['nsenter', '-t', str(self.machine), '-n']
-        client.outer = self.outer
-        return client
 
 
 class Home(Place):
@@ -79,7 +50,6 @@ def peers(client):
 
 
 def meetings(bench):
-    subprocess.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1'], check=True)
     numbers = iter(range(1, 100))
 
     def case(label, initiator, relay, target):

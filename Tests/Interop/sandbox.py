@@ -54,6 +54,37 @@ def prepare_network():
     os.environ['CCBT_TEST_TRACKER_NS'] = str(far.pid)
 
 
+def namespace():
+    process = subprocess.Popen(['unshare', '-n', 'sleep', 'infinity'])
+    atexit.register(process.kill)
+    mine = os.readlink('/proc/self/ns/net')
+    until(lambda: os.readlink(f'/proc/{process.pid}/ns/net') != mine, 10, what='a namespace')
+    return process.pid
+
+
+def inside(pid, *argv, **more):
+    subprocess.run(['nsenter', '-t', str(pid), '-n', *argv], check=True, capture_output=True, text=True, **more)
+
+
+class Place:
+    """A machine of its own at 11.22.n.2; this namespace is the network between them, with the interface `outside` towards it."""
+
+    def __init__(self, n):
+        self.box = self.machine = namespace()
+        self.inner = self.outer = f'11.22.{n}.2'
+        self.outside = f'w{n}'
+        subprocess.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1'], check=True)
+        for line in (f'link add w{n} type veth peer name wan netns {self.box}', f'addr add 11.22.{n}.1/24 dev w{n}', f'link set w{n} up'):
+            subprocess.run(['ip', *line.split()], check=True)
+        for line in (f'addr add {self.outer}/24 dev wan', 'link set lo up', 'link set wan up', f'route add default via 11.22.{n}.1'):
+            inside(self.box, 'ip', *line.split())
+
+    def holds(self, client):
+        client.before = ['nsenter', '-t', str(self.machine), '-n']
+        client.outer = self.outer
+        return client
+
+
 def until(test, timeout=30, every=0.02, what='condition'):
     """Polls until `test` gives something true; connection errors count as not yet."""
     end = time.monotonic() + timeout
