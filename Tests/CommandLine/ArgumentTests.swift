@@ -86,6 +86,8 @@ import Testing
         #expect(Doctor.judgeKernel("5.19.0").verdict == .ok)
         #expect(Doctor.judgeKernel("5.10.0-28-amd64").verdict == .degraded)
         #expect(Doctor.judgeKernel("strange").verdict == .degraded)
+        #expect([0, 1, 3].allSatisfy { Doctor.confinement($0).verdict == .degraded })
+        #expect([4, 6, 9].allSatisfy { Doctor.confinement($0).verdict == .ok })
     }
     @Test func namesTheSettingThatForbidsIOUring() {
         #expect(Doctor.uringMend(disabled: "2", seccomp: false).contains("kernel.io_uring_disabled=0"))

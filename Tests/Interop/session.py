@@ -412,6 +412,19 @@ class Session:
             except BlockingIOError: time.sleep(0.05)
         s.close()
 
+    def confinement(self):
+        def filtered(daemon):
+            status = {name: Path(f'/proc/{w["pid"]}/status').read_text() for name, w in daemon.workers().items()}
+            return {name.split(':')[0]: 'Seccomp:\t2' in text for name, text in status.items() if not name.startswith('supervisor')}
+        assert filtered(self.daemon) == {'session': False, 'peer': True, 'disk': True, 'discovery': True}, filtered(self.daemon)
+        # Every case before this one ran confined; this one shows that the same works without.
+        free = Ccbt(self.folder / 'unconfined', address(4), security__confine_workers=False).start()
+        assert not any(filtered(free).values()), filtered(free)
+        free.add(self.file['single'], self.down())
+        free.dial(self.seeder.ip, self.seeder.port)
+        until(lambda: free.stat()['complete'], 60)
+        free.stop()
+
 
 CASES = [
     ('categories move data under automatic management', 'categories', True), ('names, notes, tags and limits outlive a kill', 'words', True),
@@ -420,7 +433,7 @@ CASES = [
     ('content with and without a folder', 'layouts', True), ('trackers added, changed, replaced; export', 'trackers', True), ('states and hashes of pieces', 'pieces', True),
     ('watch folder takes torrents and magnets', 'watching', True), ('programs get arguments, not a shell', 'programs', True), ('feeds and rules', 'feeds', True),
     ('torrents by address, local ones refused', 'addresses', True), ('a magnet that stops at its metadata', 'stopping', True), ('totals and log', 'numbers', False),
-    ('changes only, after a snapshot', 'changes', True),
+    ('changes only, after a snapshot', 'changes', True), ('workers confine themselves, unless told not to', 'confinement', True),
 ]
 
 

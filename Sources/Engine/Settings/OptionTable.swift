@@ -220,6 +220,9 @@ package enum OptionTable {
         option("security.encryption_prefer_rc4", .boolean, .boolean(false), "of two allowed ciphers take rc4 where the choice is ours"),
         // A burst of 20 callers behind one address passes; each holds a descriptor and at most 16 KiB until its handshake is over.
         integer("security.max_handshakes_per_address", 20, 1...10_000, "accepted connections of one address without a finished handshake; the oldest goes first"),
+        option(
+            "security.confine_workers", .boolean, .boolean(true),
+            "peer, disk, discovery and API workers give up the files, sockets and system calls that they do not need (Landlock, seccomp)"),
         option("security.ip_filter.enable_ip_filter", .boolean, .boolean(false), "refuse peers by their address", needsRestart: false),
         option(
             "security.ip_filter.filter_mode", .choice(["block", "allow"]), .text("block"), "block: the listed addresses are refused; allow: all others are",
@@ -231,8 +234,7 @@ package enum OptionTable {
         option("security.ip_filter.ranges", .list(maximumCount: 10_000), .list([]), "addresses, ranges and CIDR prefixes besides the lists", needsRestart: false),
         seconds("security.ip_filter.filter_update_interval", 86400, 60...604_800, "how often lists are fetched anew and files read anew", needsRestart: false),
         option(
-            "security.ip_filter.filter_cache_dir", .path, .text(""), "where fetched lists are kept; empty: ip-filter in the state directory",
-            needsRestart: false),
+            "security.ip_filter.filter_cache_dir", .path, .text(""), "where fetched lists are kept; empty: ip-filter in the state directory"),
         option("security.ip_filter.filter_log_blocked", .boolean, .boolean(false), "log each refused connection", needsRestart: false),
     ]
 

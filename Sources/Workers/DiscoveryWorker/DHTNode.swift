@@ -8,6 +8,7 @@ import LinuxIO
 import Observe
 import Primitives
 import Settings
+import WorkerKit
 
 /// Our node of the DHT: the supervisor's datagram socket, the clock and the file of known nodes around ``DHTCore``.
 ///
@@ -54,7 +55,9 @@ final class DHTNode {
         (self.kind, self.fileKind) = (kind, fileKind)
         self.resolver = resolver
         self.log = log
-        path = stateDirectory + "/" + Self.fileName
+        let folder = DiscoveryFolder.path(stateDirectory)
+        mkdir(folder, 0o700)
+        path = folder + "/" + Self.fileName
         hosts = settings.list("discovery.dht_bootstrap_nodes").compactMap { text in
             guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port != 0 else { return nil }
             let name = text[..<colon].drop { $0 == "[" }

@@ -176,6 +176,7 @@ final class WorkerLoop<S: WorkerShell> {
         kit.stateDirectory = message.stateDirectory
         Log.level = LogLevel.named(kit.settings.string("observability.log_level"))
         if let shell { return shell.settingsChanged() }
+        kit.confine()
         do {
             shell = try S(kit: kit)
         } catch let error as SettingRefused {

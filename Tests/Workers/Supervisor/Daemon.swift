@@ -25,7 +25,8 @@ final class Daemon {
         }
         // Nothing of the caller's environment configures the daemon under test.
         let inherited = Spawn.environment.filter { !$0.hasPrefix("CCBT_") && !$0.hasPrefix("NOTIFY_SOCKET") }
-        self.environment = inherited + environment.map { "\($0.key)=\($0.value)" }
+        // The stand-ins write what they see into the state directory, which confined workers could not.
+        self.environment = inherited + ["CCBT_SECURITY_CONFINE_WORKERS=false"] + environment.map { "\($0.key)=\($0.value)" }
         arguments = ["--state-dir", state, "--set", "disk.cache_size_mb=16"] + (more.contains("--listen") ? [] : ["--listen", "127.0.0.1:0"]) + more
         child = try Self.spawn(folder, arguments + ["--foreground"], self.environment)
     }

@@ -6,7 +6,7 @@ import Settings
 /// The examination: each part looks at one thing that the workers depend on.
 enum Doctor {
     static func examine(folders: [String]) -> [Finding] {
-        [kernel(), uring()] + limits(text("/proc/self/limits") ?? "", settings: Settings()) + [hashing(), congestion()]
+        [kernel(), uring()] + limits(text("/proc/self/limits") ?? "", settings: Settings()) + [hashing(), congestion(), confinement(cl_landlock_version())]
             + folders.flatMap(FolderExamination.examine)
     }
 
@@ -118,6 +118,17 @@ enum Doctor {
         }
         let known = line("/proc/sys/net/ipv4/tcp_available_congestion_control") ?? used
         return .ok("TCP congestion", used == "bbr" ? used : "\(used) (the kernel offers \(known); bbr often uploads faster over long, lossy paths)")
+    }
+
+    /// What workers can take away from themselves: files from Landlock's first version on, TCP from 4, signals from 6.
+    static func confinement(_ landlock: Int32) -> Finding {
+        switch landlock {
+        case 6...: .ok("confinement", "Landlock \(landlock): workers give up files, TCP, signals and system calls that they do not need")
+        case 4...: .ok("confinement", "Landlock \(landlock): workers give up files, TCP and system calls that they do not need; signals need Linux 6.12")
+        case 1...: .degraded("confinement", "Landlock \(landlock): workers give up files and system calls, but the disk worker keeps TCP", mend: "run Linux 6.7 or later")
+        default:
+            .degraded("confinement", "no Landlock: workers give up system calls only", mend: "run a kernel with CONFIG_SECURITY_LANDLOCK and landlock among the names of lsm=")
+        }
     }
 
     // MARK: files of /proc

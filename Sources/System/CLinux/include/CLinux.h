@@ -181,6 +181,23 @@ int cl_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsi
 int cl_set_dumpable(_Bool on);
 int cl_set_no_new_privileges(void);
 
+// MARK: - Confinement
+
+/// What Landlock of the running kernel can do (1 ...); 0: it is missing or switched off.
+int cl_landlock_version(void);
+struct cl_path_right {
+    const char *path;  // a file or folder with all below it; one that does not exist is passed over
+    _Bool writes;      // regular files may also be made, changed, renamed within a folder and removed
+};
+/// From now on this thread and those that it starts reach no file but these (read and listed), cannot make TCP connections or
+/// listeners unless `tcp`, and signal no process that is not theirs. With no path, files stay as they are. Kernels that know
+/// less enforce less. Returns the version of Landlock in use, 0 without it, or -errno. Needs no_new_privs.
+int cl_confine_files(const struct cl_path_right *paths, unsigned count, _Bool tcp);
+enum { CL_CALLS_SYSTEM = 1, CL_CALLS_PROGRAMS = 2, CL_CALLS_SOCKETS = 4, CL_CALLS_RINGS = 8 };
+/// From now on the named groups of system calls end with EPERM, for this thread and those that it starts, or for all threads of
+/// the process. 0 or -errno (EINVAL: the kernel has no seccomp; EOPNOTSUPP: unknown architecture). Needs no_new_privs.
+int cl_refuse_calls(unsigned groups, _Bool all_threads);
+
 // MARK: - Files
 
 struct cl_file_status {
