@@ -12,7 +12,7 @@
 #   make interop-clients  tewi, stig, aiobtclientapi, qbit-manage, FlexGet and an exporter against the HTTP APIs
 #   make fuzz       every parser's fuzz target for TIME seconds each (600); TARGET=name for one
 #   make chaos      kill, stop, fill the disk, damage files under real transfers (4 GiB)
-#   make interop    against libtorrent, transmission, qbittorrent, aria2 and rtorrent (1 GiB, 2,000 files)
+#   make interop    against libtorrent, transmission, qbittorrent, aria2, rtorrent and librqbit (1 GiB, 2,000 files)
 #   make bench      throughput and CPU beside other clients (BENCH_DIR: folder of the measuring scripts), heap calls a block
 #   make bench-api  the HTTP API and its page with 10,000 torrents, 500 requests/s for 60 s; qbittorrent-nox beside it
 #   make protocol   IPC codecs, golden vectors and tables from protocol/*.schema
@@ -34,6 +34,7 @@ PYTHON := .venv/bin/python
 SYSTEM := liburing-dev libminiupnpc-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev python3-venv iproute2 util-linux
 COUNTERPARTS := tmux transmission-daemon transmission-cli qbittorrent-nox aria2 rtorrent opentracker microsocks dante-server tinyproxy nginx-light nftables miniupnpd-nftables chromium
 LIBTORRENT := 2.1.1
+RQBIT := 0.1.0
 API_CLIENTS := qbittorrent-api transmission-rpc playwright aiosmtpd
 PROGRAMS := ccbt btbt ccbtd ccbt-session ccbt-peer ccbt-disk ccbt-discovery ccbt-api
 SEEDS ?= 200
@@ -54,6 +55,8 @@ setup:
 	    echo "setup: installing libtorrent $(LIBTORRENT) into .venv"; \
 	    python3 -m venv .venv; \
 	    .venv/bin/pip install -q --disable-pip-version-check libtorrent==$(LIBTORRENT); }
+	@$(PYTHON) -c 'import pyrqbit' 2>/dev/null || .venv/bin/pip install -q --disable-pip-version-check pyrqbit==$(RQBIT) || \
+	    echo "setup: no pyrqbit $(RQBIT) for this machine; its rows are left out"
 	@$(PYTHON) -c 'import qbittorrentapi, transmission_rpc, playwright, aiosmtpd' 2>/dev/null || { \
 	    echo "setup: installing the APIs' clients and the browser's driver into .venv"; \
 	    .venv/bin/pip install -q --disable-pip-version-check $(API_CLIENTS); }

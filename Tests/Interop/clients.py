@@ -15,6 +15,7 @@ class Client:
     name = 'client'
     can_dial = False  # can be told a peer's address
     program = None    # what must be installed
+    module = None     # and what Python must find
     empty_files = True  # creates files of no bytes
     calls = False       # must be the one that dials
     before = []         # put before its command line: into another namespace
@@ -139,7 +140,7 @@ class Libtorrent(Client):
         self.proc.stdin.write(json.dumps({'do': do, **arguments}) + '\n')
         self.proc.stdin.flush()
         answer = json.loads(self.proc.stdout.readline() or '{"error": "it ended"}')
-        if 'error' in answer: raise RuntimeError(f'libtorrent: {do}: {answer["error"]}')
+        if 'error' in answer: raise RuntimeError(f'{self.name}: {do}: {answer["error"]}')
         return answer['ok']
 
     def ready(self): self.version = self.call('version'); return True
@@ -148,6 +149,14 @@ class Libtorrent(Client):
     def stat(self, n=0): return self.call('stat', n=n)
     def peers(self, n=0): return self.call('peers', n=n)
     def set(self, **settings): self.call('set', settings=settings)
+
+
+class Rqbit(Libtorrent):
+    """A Python process with librqbit from PyPI, likewise. It listens on every address, takes no peer's and knows no encryption."""
+    name, can_dial, module = 'rqbit', False, 'pyrqbit'
+
+    def argv(self): return [sys.executable, HERE / 'rqbit_peer.py', json.dumps({'folder': str(self.home / 'down'), 'port': self.port})]
+    def stat(self): return self.call('stat')
 
 
 class Transmission(Client):
@@ -335,4 +344,4 @@ class Aria2(Client):
                 'peers': int(t['connections'])}
 
 
-OTHERS = {c.name: c for c in (Libtorrent, Transmission, Qbittorrent, Aria2, Rtorrent)}
+OTHERS = {c.name: c for c in (Libtorrent, Transmission, Qbittorrent, Aria2, Rtorrent, Rqbit)}

@@ -7,7 +7,7 @@ HTTP and over UDP; a single file and a torrent of 2,000 files. Then a magnet lin
 one seed. Everything downloaded is compared byte by byte. The slice runs each client in both directions with every way
 and content used by some client, in a minute or two.
 """
-import argparse, os, shutil, sys, time, traceback
+import argparse, importlib.util, os, shutil, sys, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
@@ -108,6 +108,8 @@ def pairs(bench, names, ways):
         make = OTHERS[name]
         if make.program and not shutil.which(make.program):
             print(f'skipped  {name}: {make.program} is not installed'); continue
+        if make.module and not importlib.util.find_spec(make.module):
+            print(f'skipped  {name}: no wheel of {make.module} for this machine'); continue
         for d, direction in enumerate(('download from', 'seed to')):
             for w, way in enumerate(ways):
                 for k, content in enumerate(('single', 'many')):
