@@ -4,6 +4,7 @@
 
 The torrents are made here, one small file each, stopped, in one folder that is empty. qbittorrent-nox is measured in the same run
 but for the load: with 10,000 torrents it answers one or two requests a second. Prints one line a figure; for ccbt with the bar beside it, and ends with 1 when one is missed.
+At the end all of them as the table of RESULTS.md.
 """
 import argparse, base64, http.client, json, os, statistics, sys, threading, time
 from pathlib import Path
@@ -59,13 +60,22 @@ def fill(host, port, cookie, files, streams=8):
 
 
 class Report:
-    """Figures as they come, and whether each is within its bar."""
-    def __init__(self): self.missed = 0
-    def line(self, name, text, value=None, bar=None):
+    """Figures as they come, whether each is within its bar, and those that have a `row` as a table in the end."""
+    def __init__(self): self.missed, self.rows = 0, {}
+    def line(self, name, text, value=None, bar=None, row=None, shown=None, unit=''):
+        if row:
+            cells = self.rows.setdefault(row, {})
+            cells[name] = shown or f'{value:{".3g" if value < 100 else ".0f"}} {unit}'.strip()
+            if bar is not None: cells['bar'] = f'{bar:g} {unit}'.strip()
         if bar is not None:
             self.missed += value >= bar
             text += f' (bar {bar:g}{"" if value < bar else ", MISSED"})'
         print(f'{name}: {text}', flush=True)
+
+    def table(self):
+        print('\n| | ccbt | bar | qbittorrent-nox |\n|---|---|---|---|')
+        for row, cells in self.rows.items(): print(f'| {row} | {cells.get("ccbt", "")} | {"below " + cells["bar"] if "bar" in cells else ""} | {cells.get("qbittorrent-nox", "")} |')
+        print(flush=True)
 
 
 def maindata(name, host, port, login, report, bars):
@@ -85,9 +95,11 @@ def maindata(name, host, port, login, report, bars):
         time.sleep(0.002)
     idle.sort()
     full_bar, idle_bar, size_bar = bars
-    report.line(name, f'first full maindata {max(full):.0f} ms at most, median of 5 sessions {statistics.median(full):.0f} ms', max(full), full_bar)
-    report.line(name, f'idle delta median {statistics.median(idle):.2f} ms, p99 {idle[-3]:.2f} ms', statistics.median(idle), idle_bar)
-    report.line(name, f'idle delta {statistics.median(sizes):.0f} bytes', statistics.median(sizes), size_bar)
+    report.line(name, f'first full maindata {max(full):.0f} ms at most, median of 5 sessions {statistics.median(full):.0f} ms', max(full), full_bar,
+                'first full sync/maindata of a session, median (highest) of 5', f'{statistics.median(full):.0f} ({max(full):.0f}) ms', 'ms')
+    report.line(name, f'idle delta median {statistics.median(idle):.2f} ms, p99 {idle[-3]:.2f} ms', statistics.median(idle), idle_bar,
+                'idle delta, median (p99) of 200', f'{statistics.median(idle):.2f} ({idle[-3]:.2f}) ms', 'ms')
+    report.line(name, f'idle delta {statistics.median(sizes):.0f} bytes', statistics.median(sizes), size_bar, 'idle delta, size', unit='bytes')
 
 
 class Transmission:
@@ -157,9 +169,10 @@ def load(name, host, port, login, hashes, options, report):
     took = time.perf_counter() - begin
     share = lambda list, p: sorted(list)[min(len(list) - 1, len(list) * p // 100)]
     every = [t for list in times.values() for t in list]
-    report.line(name, f'load: {total} requests in {took:.1f} s, {total / took:.0f}/s: median {share(every, 50):.1f} ms, p99 {share(every, 99):.1f} ms, highest {max(every):.0f} ms')
+    report.line(name, f'load: {total} requests in {took:.1f} s, {total / took:.0f}/s: median {share(every, 50):.1f} ms, p99 {share(every, 99):.1f} ms, highest {max(every):.0f} ms',
+                row=f'{options.rate} requests/s for {options.seconds} s: reached, median, p99', shown=f'{total / took:.0f}/s, {share(every, 50):.1f} ms, {share(every, 99):.0f} ms')
     for what in dict.fromkeys(mix): report.line(name, f'load: {what}: median {share(times[what], 50):.1f} ms, p99 {share(times[what], 99):.1f} ms')
-    report.line(name, f'load: {errors[0]} errors', errors[0], 1)
+    report.line(name, f'load: {errors[0]} errors', errors[0], 1, 'errors among them')
 
 
 def page(base, count, report):
@@ -178,7 +191,7 @@ def page(base, count, report):
             tab.wait_for_selector('[id^="row-"]')
             took.append((time.perf_counter() - begin) * 1000)
             if len(took) < 3: tab.close()
-        report.line('ccbt', f'page: first rows of {count} after {statistics.median(took):.0f} ms (median of 3, highest {max(took):.0f} ms)', statistics.median(took), 1000)
+        report.line('ccbt', f'page: first rows of {count} after {statistics.median(took):.0f} ms (median of 3, highest {max(took):.0f} ms)', statistics.median(took), 1000, 'page: first rows in Chromium, median of 3', unit='ms')
         tab.wait_for_timeout(3000)
         tab.evaluate(observe)
         box = tab.locator('[id^="row-"]').first.bounding_box()
@@ -207,7 +220,8 @@ def page(base, count, report):
             tab.wait_for_timeout(300)
         sorted_by = tab.evaluate('window.long.splice(0)')
         for what, tasks in (('scrolling', scrolled), ('filtering', filtered), ('sorting', sorted_by)):
-            report.line('ccbt', f'page: {what}: {len(tasks)} tasks over 50 ms, longest {max(tasks, default=0)} ms', max(tasks, default=0), 51)
+            report.line('ccbt', f'page: {what}: {len(tasks)} tasks over 50 ms, longest {max(tasks, default=0)} ms', max(tasks, default=0), 51,
+                        f'page: longest task while {what}', f'{max(tasks)} ms, {len(tasks)} over 50' if tasks else 'none over 50 ms', 'ms')
         browser.close()
 
 
@@ -241,14 +255,15 @@ def main():
             return len(list) == options.torrents and not any(t['state'].startswith('checking') for t in list) and [t['hash'] for t in list]
         return until(rows, 300, 1, what=f'{options.torrents} torrents at rest')
 
-    report.line('ccbt', f'{options.torrents} torrents added in {fill(ip, port, login(), files):.0f} s')
+    took = fill(ip, port, login(), files)
+    report.line('ccbt', f'{options.torrents} torrents added in {took:.0f} s', took, row=f'{options.torrents} .torrent files added, 100 a request', unit='s')
     hashes = settled(ip, port, login())
     pid = daemon.workers()['api:0']['pid']
     if 'maindata' in parts: maindata('ccbt', ip, port, login, report, (300, 2, 1024))
     if 'page' in parts: page(f'http://{ip}:{port}/', options.torrents, report)
     if 'load' in parts: load('ccbt', ip, port, login, hashes, options, report)
     assert daemon.workers()['api:0']['pid'] == pid, 'the API worker has restarted'
-    report.line('ccbt', f'API worker {resident(pid):.0f} MiB', resident(pid), 200)
+    report.line('ccbt', f'API worker {resident(pid):.0f} MiB', resident(pid), 200, 'memory: API worker; the whole of the other', unit='MiB')
     daemon.stop()
     if not options.no_others:
         other = Qbittorrent(folder / 'qbittorrent', address(2)).start()
@@ -263,8 +278,9 @@ def main():
             time.sleep(10)
         report.line('qbittorrent-nox', f'{count} torrents loaded after {time.monotonic() - end + 120:.0f} s')
         if 'maindata' in parts: maindata('qbittorrent-nox', '127.0.0.1', other.api, login, report, (None, None, None))
-        report.line('qbittorrent-nox', f'the whole process {resident(other.proc.pid):.0f} MiB')
+        report.line('qbittorrent-nox', f'the whole process {resident(other.proc.pid):.0f} MiB', resident(other.proc.pid), row='memory: API worker; the whole of the other', unit='MiB')
         other.stop()
+    report.table()
     print(f'{report.missed} bars missed')
     sys.exit(report.missed > 0)
 

@@ -72,8 +72,9 @@ package struct TorrentFields: Sendable {
         set(.numSeeds, number(r.seeds))
         set(.numLeechs, number(r.peers - min(r.seeds, r.peers)))
         // The swarm's size as the best informed tracker tells it; -1 before any has.
-        set(.numComplete, number(r.trackers.map(\.seeds).max() ?? -1))
-        set(.numIncomplete, number(r.trackers.map(\.leechers).max() ?? -1))
+        // Where no tracker knows, as many as are connected: what qBittorrent shows then.
+        set(.numComplete, number(max(r.trackers.map(\.seeds).max() ?? -1, Int32(clamping: r.seeds))))
+        set(.numIncomplete, number(max(r.trackers.map(\.leechers).max() ?? -1, Int32(clamping: r.peers - min(r.peers, r.seeds)))))
         set(.ratio, .number(Self.ratio(r)))
         set(.popularity, .number(0))
         set(.eta, .integer(r.downRate > 0 && left > 0 && !complete ? min(Int64(clamping: left / r.downRate), Self.unknownETA) : Self.unknownETA))

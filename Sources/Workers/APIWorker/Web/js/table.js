@@ -20,6 +20,9 @@ const columns = [
   { key: 'added_on', title: 'Added', text: (x) => format.moment(x.added_on) },
 ]
 
+/** Pixels above and below the view in which rows are ready: a turn of the wheel; each row that is drawn anew costs layout. */
+const beyond = 200
+
 export class TorrentTable {
   /** `actions`: open(hash), menu(x, y), remove(), add(). */
   constructor(store, actions) {
@@ -42,7 +45,7 @@ export class TorrentTable {
       class: 'grid', role: 'grid', tabIndex: 0, 'aria-label': t('Torrents'), 'aria-multiselectable': 'true',
       onscroll: () => this.draw(), onkeydown: (e) => this.key(e), oncontextmenu: (e) => this.contextMenu(e),
     }, this.head, this.body, this.empty)
-    new ResizeObserver(() => this.draw()).observe(this.node)
+    new ResizeObserver(() => { this.height = 0; this.draw() }).observe(this.node)
     this.seenShape = -1
     this.showSort()
   }
@@ -102,12 +105,13 @@ export class TorrentTable {
     this.draw()
   }
 
-  rowHeight() { return parseInt(getComputedStyle(document.documentElement).getPropertyValue('--row'), 10) || 30 }
+  /** Kept until the table changes its size: asking for it makes the browser settle all styles. */
+  rowHeight() { return (this.height ||= parseInt(getComputedStyle(document.documentElement).getPropertyValue('--row'), 10) || 30) }
 
   draw() {
     const height = this.rowHeight(), total = this.order.length * height
-    this.body.style.height = `${total}px`
-    const top = Math.max(0, this.node.scrollTop - 400), bottom = this.node.scrollTop + this.node.clientHeight + 400
+    if (total !== this.total) this.body.style.height = `${this.total = total}px`
+    const top = Math.max(0, this.node.scrollTop - beyond), bottom = this.node.scrollTop + this.node.clientHeight + beyond
     const first = Math.max(0, Math.floor(top / height)), last = Math.min(this.order.length, Math.ceil(bottom / height))
     const wanted = new Set()
     for (let i = first; i < last; i++) wanted.add(this.order[i].hash)
@@ -131,13 +135,14 @@ export class TorrentTable {
   makeRow() {
     const cells = columns.map((c) => {
       const cell = el('div', { class: `c-${c.key} ${c.class ?? ''}`, role: 'gridcell' })
-      if (c.meter) cell.append(el('div', { class: 'meter' }, el('i'), el('b')))
+      cell.append(c.meter ? el('div', { class: 'meter' }, el('i'), el('b')) : document.createTextNode(''))
       return cell
     })
     const rates = el('div', { class: 'c-rates quiet', 'aria-hidden': 'true' })
     const node = el('div', { class: 'row columns', role: 'row', onclick: (e) => this.click(e, node.dataset.hash), ondblclick: () => this.actions.open(node.dataset.hash) }, cells, rates)
     this.body.append(node)
-    return { node, cells, rates, place: -1 }
+    // What the cells say is remembered: reading it from the document costs more than writing.
+    return { node, cells, rates, place: -1, texts: [] }
   }
 
   fill(row, torrent, index, height) {
@@ -146,22 +151,19 @@ export class TorrentTable {
       row.node.style.transform = `translateY(${row.place}px)`
       row.node.setAttribute('aria-rowindex', String(index + 2))
     }
-    columns.forEach((c, i) => {
+    for (let i = 0; i < columns.length; i++) {
+      const c = columns[i], text = c.meter ? format.percent(torrent.progress) : c.text(torrent)
+      if (row.texts[i] === text) continue
+      row.texts[i] = text
       const cell = row.cells[i]
       if (c.meter) {
-        const text = format.percent(torrent.progress), meter = cell.firstChild
-        if (meter.lastChild.textContent !== text) {
-          meter.lastChild.textContent = text
-          meter.firstChild.style.width = `${torrent.progress * 100}%`
-        }
+        cell.firstChild.lastChild.textContent = text
+        cell.firstChild.firstChild.style.width = `${torrent.progress * 100}%`
       } else {
-        const text = c.text(torrent)
-        if (cell.textContent !== text) {
-          cell.textContent = text
-          if (c.key === 'name') cell.title = text
-        }
+        cell.firstChild.nodeValue = text
+        if (c.key === 'name') cell.title = text
       }
-    })
+    }
     row.cells[3].classList.toggle('bad', torrent.state === 'error' || torrent.state === 'missingFiles')
     setText(row.rates, [torrent.dlspeed > 0 ? `↓ ${format.rate(torrent.dlspeed)}` : '', torrent.upspeed > 0 ? `↑ ${format.rate(torrent.upspeed)}` : ''].join(' '))
     const isSelected = String(this.selected.has(torrent.hash))
