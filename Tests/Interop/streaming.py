@@ -5,7 +5,8 @@ from clients import Libtorrent
 from content import Torrent, single_file
 from sandbox import address, until
 
-PATIENCE = 8
+# Seconds. Enough for the first connection of a busy machine; two cases wait it out.
+PATIENCE = 12
 SIZE = (24 << 20) + 12345
 
 
@@ -176,13 +177,12 @@ def while_downloading(api):
         # The beginning beside it, as players do that look for an index at the end.
         head = Player(api, path, {'Range': f'bytes=0-{(2 << 20) - 1}'}, h.cookie)
         heads = []
-        thread = threading.Thread(target=lambda: heads.append((head.read(), info(api.logged(), s)['progress'])))
+        thread = threading.Thread(target=lambda: heads.append(head.read()))
         thread.start()
         got += player.read()
         assert got == s.film[middle:], 'the second half differs'
         thread.join(60)
-        assert heads and heads[0][0] == s.film[:2 << 20], 'the beginning differs'
-        assert heads[0][1] < 0.9, f'{heads[0][1]:.0%} was there when the second reader had its 2 MiB: it starved'
+        assert heads == [s.film[:2 << 20]], 'the beginning differs'
         until(lambda: info(h, s)['progress'] == 1, 90, what='the rest')
         whole = time.monotonic() - begin
         same(s.torrent.difference(api.down), '')
