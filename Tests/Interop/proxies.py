@@ -224,6 +224,106 @@ def filter_list(bench, label, proxy, settings, seen_from):
     bench.run(label, body)
 
 
+DHT_LIBTORRENT = {'enable_dht': True, 'dht_bootstrap_nodes': '', 'dht_restrict_routing_ips': False, 'dht_restrict_search_ips': False,
+                  'dht_ignore_dark_internet': False, 'dht_announce_interval': 60, 'alert_mask': 0x7FFFFFFF, 'alert_queue_size': 100000}
+
+
+class Node:
+    """A DHT node that knows nobody, and who asked it."""
+
+    def __init__(self, ip):
+        self.socket, self.askers, self.running = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), set(), True
+        self.socket.bind((ip, 0))
+        self.socket.settimeout(0.2)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while self.running:
+            try: data, who = self.socket.recvfrom(2048)
+            except TimeoutError: continue
+            at = data.find(b'1:t4:')
+            if at < 0: continue
+            self.askers.add(who[0])
+            self.socket.sendto(b'd1:rd2:id20:' + b'named by a name only' + b'5:nodes0:e1:t4:' + data[at + 5:at + 9] + b'1:y1:re', who)
+
+    def stop(self):
+        self.running = False
+        self.thread.join()
+        self.socket.close()
+
+
+class Capture:
+    """Every datagram in this network that has our address, as the kernel sees it (AF_PACKET), until `stop`."""
+
+    def __init__(self, ours):
+        self.ours, self.seen, self.running = socket.inet_aton(ours), set(), True
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        self.socket.settimeout(0.2)
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while self.running:
+            try: packet = self.socket.recv(65536)
+            except TimeoutError: continue
+            if packet[0] >> 4 != 4 or packet[9] != 17: continue
+            source, to, head = packet[12:16], packet[16:20], 4 * (packet[0] & 15)
+            if self.ours in (source, to): self.seen.add((socket.inet_ntoa(source), socket.inet_ntoa(to), int.from_bytes(packet[head + 2:head + 4])))
+
+    def stop(self):
+        self.running = False
+        self.thread.join()
+        self.socket.close()
+        return self.seen
+
+
+def dht(bench):
+    """A magnet by the DHT alone, through dante; one node is known by its address, one by a name that the proxy looks up. The
+    proxy dies and comes back."""
+    def body(started):
+        named = Node('127.0.0.1')
+        nodes = [Libtorrent(bench.place('lt'), address(n), **DHT_LIBTORRENT) for n in (2, 3, 4)]
+        for c in nodes: started.append(c); c.start()
+        for a in nodes:
+            for b in nodes:
+                if a is not b: a.call('node', ip=b.ip, port=b.port)
+        proxy = Proxy(bench.place('proxy'), 'danted', 1080)
+        us, down = Ccbt(bench.place('ccbt'), address(1), **through('socks5', 1080), discovery__enable_dht=True,
+                        discovery__dht_bootstrap_nodes=[f'{nodes[0].ip}:{nodes[0].port}', f'localhost:{named.socket.getsockname()[1]}']), bench.place('down')
+        started.append(us)
+        down.mkdir()
+        capture = Capture(us.ip)
+        try:
+            us.start()
+            status = lambda: us.btbt('dht', 'status')
+            until(lambda: status()['enabled'] and sum(f['nodes'] for f in status()['families']) >= 4, 60, what='nodes through the proxy, the named one too')
+            if named.askers != {address(OUTSIDE)}: raise AssertionError(f'the named node was asked from {named.askers}')
+            if not status()['readOnly']: raise AssertionError('it answers where nobody can ask')
+            nodes[1].add(bench.file, bench.source)
+            until(lambda: nodes[1].stat()['complete'], 60, what='libtorrent to check')
+            found = lambda: f'{nodes[1].ip}:{nodes[1].port}' in us.btbt('dht', 'lookup', bench.torrent.hash)['peers']
+            until(found, 60, 1, 'the seed in a lookup')
+            us.add(f'magnet:?xt=urn:btih:{bench.torrent.hash}', down)
+            until(lambda: us.stat()['complete'], 60, what='the magnet by the DHT through the proxy')
+            if (wrong := bench.torrent.difference(down)): raise AssertionError(wrong)
+            proxy.stop()
+            until(lambda: not status()['enabled'] and 'proxy' in status()['refusal'], 30, what='the loss of the proxy to be told')
+            time.sleep(3)
+            started.append(Proxy(bench.place('proxy'), 'danted', 1080))
+            until(lambda: status()['enabled'], 60, what='a new association')
+            until(found, 60, 1, 'the seed in a lookup after the proxy came back')
+        finally:
+            seen = capture.stop()
+            named.stop()
+            if proxy.proc.poll() is None: proxy.stop()
+        past = {row for row in seen if us.ip == row[0] and row[1] != address(PROXY) or us.ip == row[1] and row[0] != address(PROXY)}
+        if past: raise AssertionError(f'past the proxy: {sorted(past)[:5]}')
+        if not seen: raise AssertionError('the capture saw nothing')
+        return 'found, lost and found again; every datagram to or from the proxy'
+    bench.run('DHT through dante (SOCKS5, UDP ASSOCIATE), which dies and comes back', body)
+
+
 def leaks(bench):
     """With a proxy that is down: sockets where peers and trackers would be hear nothing."""
     def body(started):
@@ -244,7 +344,7 @@ def leaks(bench):
             us.dial(address(9), 6899)
         time.sleep(8)
         dht = us.btbt('dht', 'status')
-        if dht['enabled'] or 'proxy_for_peers' not in dht['refusal']: raise AssertionError(dht)
+        if dht['enabled'] or f'{address(PROXY)}:1099' not in dht['refusal']: raise AssertionError(dht)
         heard = []
         for name, s in (('a peer', peer), ('a peer by UDP', utp), ('an http tracker', tracker), ('a udp tracker', datagrams), ('a web seed', seed), ('a DHT node', node)):
             s.setblocking(False)
@@ -305,6 +405,7 @@ def main():
     filter_list(bench, 'filter list while the proxy is down', None, through('socks5', 1080), None)
     if not options.slice:
         filter_list(bench, 'filter list on the bypass list', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_bypass_list=[f'{address(8)}/32']), ours)
+    dht(bench)
     leaks(bench)
     print(f'proxies: {bench.passed} passed, {bench.failed} failed')
     sys.exit(1 if bench.failed else 0)

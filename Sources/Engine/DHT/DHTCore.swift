@@ -89,7 +89,7 @@ package struct DHTCore: Sendable {
     package mutating func open(_ family: AddressFamily) {
         guard !families.contains(where: { $0.family == family }) else { return }
         families.append(Family(family: family, table: RoutingTable(own: remembered.ids[family] ?? NodeID.random(&random))))
-        families[families.count - 1].remembered = remembered.nodes.filter { AddressFamily($0.endpoint) == family }
+        families[families.count - 1].remembered = remembered.nodes.filter { AddressFamily($0.endpoint) == family && !SavedNodes.isStandIn($0.endpoint) }
         nextTick = .zero
     }
 

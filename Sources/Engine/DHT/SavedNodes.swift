@@ -9,6 +9,10 @@ struct SavedNodes {
     var ids: [AddressFamily: NodeID] = [:]
     var nodes: [NodeInfo] = []
 
+    /// 198.18.0.0/15, where no node lives (RFC 2544): the shell gives such addresses to hosts whose names the proxy looks up,
+    /// and they mean nothing in another run.
+    static func isStandIn(_ endpoint: Endpoint) -> Bool { endpoint.isIPv4 && endpoint.ipv4 >> 17 == 0xC612_0000 >> 17 }
+
     init(ids: [AddressFamily: NodeID], nodes: [NodeInfo]) { (self.ids, self.nodes) = (ids, nodes) }
 
     /// nil for what is no such dictionary.

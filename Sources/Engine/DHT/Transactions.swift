@@ -59,7 +59,8 @@ extension DHTCore {
         families[f].lastReply = now
         // It may have been started anew, or moved as BEP 42 has it: what it says counts, under the id that it has now.
         if let expected = open.id, expected != sender { families[f].table.renamed(expected, source) }
-        families[f].table.answered(sender, source, now: now)
+        // BEP 45: a node of ours, over the other family or at another address, is no neighbour.
+        if !families.contains(where: { $0.table.own == sender }) { families[f].table.answered(sender, source, now: now) }
         if let external { vote(f, external, from: source, now: now, into: &effects) }
         ended(open, answer: answer, sender: sender, now: now, into: &effects)
     }

@@ -35,10 +35,10 @@ package enum ProxyDatagram {
         return out.array
     }
 
-    /// What came through the relay, without its header; nil: not a whole datagram.
-    package static func unwrap(_ packet: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
-        guard packet.count > 4, packet[2] == 0, let (_, length) = address(UnsafeRawBufferPointer(rebasing: packet[3...])) else { return nil }
-        return UnsafeRawBufferPointer(rebasing: packet[(3 + length)...])
+    /// What came through the relay: whence (nil: the proxy gives a name) and the datagram; nil: not a whole one.
+    package static func unwrap(_ packet: UnsafeRawBufferPointer) -> (source: Endpoint?, inside: UnsafeRawBufferPointer)? {
+        guard packet.count > 4, packet[2] == 0, let (source, length) = address(UnsafeRawBufferPointer(rebasing: packet[3...])) else { return nil }
+        return (source, UnsafeRawBufferPointer(rebasing: packet[(3 + length)...]))
     }
 
     /// An address with its kind in front and its port behind, and how many bytes that is; the endpoint is nil for a name.

@@ -14,6 +14,9 @@ import WorkerKit
 ///
 ///     socket ─▶ completed ─▶ core ─▶ perform ─▶ socket, peers to the session, answers to front ends
 ///     names of bootstrap hosts ─▶ Resolver ─▶ resolved ─▶ core
+///
+/// Where peers are reached through a SOCKS5 proxy, ``DHTRelay`` stands in the socket's place, and nothing else is sent through.
+/// Nobody can ask us there, so we are read-only (BEP 43), and our address, which is not the proxy's, is not announced.
 final class DHTNode {
     /// Below the state directory; at most 12 KiB are written.
     static let fileName = "dht.nodes"
@@ -24,8 +27,8 @@ final class DHTNode {
 
     private struct Socket {
         let fd: Int32
-        /// An IPv6 socket that takes IPv4 as well: addresses go in in mapped form.
-        let isDual: Bool
+        /// It may take IPv4 as well: addresses go in in mapped form.
+        let isIPv6: Bool
     }
     private struct Host {
         let name: String
@@ -44,13 +47,16 @@ final class DHTNode {
     /// Nodes of addresses that the user refuses are neither heard nor asked.
     var filter: AddressFilter?
     private var effects: [DHTEffect] = []
+    /// Whose datagram is worked on, and at which address of ours it came: what goes back to him comes from there (BEP 45).
+    private var asker: (source: Endpoint, local: Endpoint)?
     private var saveAt = Instant.never
     private var isSaving = false
     private(set) var found: [(TorrentID, [Endpoint])] = []
     private(set) var finished: [(DHTRequestID, DHTOutcome)] = []
 
     /// `kind`: of the tokens of this object's polls; `fileKind`: of its writes.
-    init(loop: Loop, kind: UInt8, fileKind: UInt8, resolver: Resolver, settings: Settings, stateDirectory: String, log: Log) throws(Errno) {
+    init(loop: Loop, kind: UInt8, fileKind: UInt8, resolver: Resolver, settings: Settings, stateDirectory: String, relay: DHTRelay?, log: Log) throws(Errno) {
+        self.relay = relay
         self.loop = loop
         (self.kind, self.fileKind) = (kind, fileKind)
         self.resolver = resolver
@@ -66,7 +72,7 @@ final class DHTNode {
         var secret = [UInt8](repeating: 0, count: 32)
         guard getentropy(&secret, 32) == 0 else { throw .current }
         var configuration = DHTConfiguration(secret: secret)
-        configuration.isReadOnly = settings.bool("discovery.dht_readonly_mode")
+        configuration.isReadOnly = settings.bool("discovery.dht_readonly_mode") || relay != nil
         configuration.storedItems = settings.bool("discovery.dht_enable_storage") ? settings.int("discovery.dht_max_storage_size") : 0
         configuration.itemLife = settings.seconds("discovery.dht_storage_ttl")
         core = DHTCore(configuration: configuration, random: SeededRandom(seed: Entropy.seed()), saved: Self.read(path), now: loop.now)
@@ -76,13 +82,18 @@ final class DHTNode {
         buffer.deallocate()
     }
 
-    var isOn: Bool { !sockets.isEmpty }
+    private let relay: DHTRelay?
+    var isOn: Bool { relay?.isOpen ?? !sockets.isEmpty }
+    /// Why it is off for now; empty: it is on, or has no port.
+    var refusal: String { relay.map { $0.isOpen ? "" : $0.fault } ?? "" }
     var isReadOnly: Bool { core.configuration.isReadOnly }
-    var nextDeadline: Instant { isOn ? min(core.nextDeadline, saveAt) : .never }
+    var nextDeadline: Instant { min(relay?.nextDeadline ?? .never, isOn ? min(core.nextDeadline, saveAt) : .never) }
 
     /// A socket of the supervisor's. One for each family: another one of the same would answer from another address than
     /// was asked.
     func listen(_ fd: Int32, _ endpoint: Endpoint, now: Instant) {
+        // The port stays the supervisor's: what comes there is not answered.
+        guard relay == nil else { return Descriptor.close(fd) }
         var isV6Only: Int32 = 1, length = socklen_t(MemoryLayout<Int32>.size)
         let isDual = !endpoint.isIPv4 && getsockopt(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &isV6Only, &length) == 0 && isV6Only == 0
         var families: [AddressFamily] = [AddressFamily(endpoint)]
@@ -90,10 +101,11 @@ final class DHTNode {
         families.removeAll { sockets[$0] != nil }
         guard !families.isEmpty else { return Descriptor.close(fd) }
         for family in families {
-            sockets[family] = Socket(fd: fd, isDual: isDual)
+            sockets[family] = Socket(fd: fd, isIPv6: !endpoint.isIPv4)
             core.open(family)
         }
         if saveAt == .never { saveAt = now + Self.saveEvery }
+        AddressedDatagrams.prepare(fd, isIPv6: !endpoint.isIPv4)
         arm(fd)
     }
 
@@ -111,18 +123,33 @@ final class DHTNode {
         }
         let fd = Int32(bitPattern: completion.token.index)
         for _ in 0..<Self.datagramsPerTurn {
-            var from = SocketAddress()
-            let n = from.withMutableSockaddr { recvfrom(fd, buffer.baseAddress!, buffer.count, Int32(MSG_DONTWAIT), $0, $1) }
-            // An error here is of one datagram sent earlier (ICMP); the next read tells the truth.
-            guard n >= 0 else { break }
-            guard let source = from.endpoint, !(filter?.blocks(source) ?? false) else { continue }
+            // An error here is of one datagram sent earlier (ICMP); the next readiness tells the truth.
+            guard let (n, source, local) = AddressedDatagrams.receive(fd, into: buffer) else { break }
+            guard !(filter?.blocks(source) ?? false) else { continue }
+            asker = local.map { (source, $0) }
             core.received(UnsafeRawBufferPointer(rebasing: buffer[0..<n]), from: source, now: now, into: &effects)
             perform(now)
         }
+        asker = nil
         arm(fd)
     }
 
+    func relayCompleted(_ completion: Completion, now: Instant) {
+        relay?.completed(completion, now: now) { [self] packet, source in
+            guard !(filter?.blocks(source) ?? false) else { return }
+            core.received(packet, from: source, now: now, into: &effects)
+            perform(now)
+        }
+    }
+
     func turn(now: Instant) {
+        if let relay {
+            relay.turn(now: now)
+            if relay.isOpen, saveAt == .never {
+                saveAt = now + Self.saveEvery
+                for family in relay.families { core.open(family) }
+            }
+        }
         guard isOn else { return }
         if core.nextDeadline <= now {
             core.tick(now: now, into: &effects)
@@ -159,6 +186,8 @@ final class DHTNode {
     }
 
     private func find(_ host: Host, now: Instant) {
+        // The proxy looks names up.
+        if let relay { return contacts(relay.contact(host.name, host.port).map { [$0] } ?? [], now: now) }
         switch resolver.find(host.name, now: now) {
         case .known(let addresses): contacts(addresses.map { Endpoint(high: $0.high, low: $0.low, port: host.port) }, now: now)
         case .lookUp, .wait: if !hosts.contains(where: { $0.name == host.name && $0.port == host.port }) { asked.append(host) }
@@ -214,11 +243,10 @@ final class DHTNode {
 
     /// What is not sent is lost as any datagram may be; the core asks again.
     private func send(_ bytes: [UInt8], to endpoint: Endpoint) {
-        guard let socket = sockets[AddressFamily(endpoint)], !(filter?.blocks(endpoint) ?? false) else { return }
-        let address = socket.isDual ? SocketAddress(ipv6: endpoint, scope: 0) : SocketAddress(endpoint)
-        _ = address.withSockaddr { raw, length in
-            bytes.withUnsafeBytes { sendto(socket.fd, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL), raw, length) }
-        }
+        guard !(filter?.blocks(endpoint) ?? false) else { return }
+        if let relay { return relay.send(bytes, to: endpoint) }
+        guard let socket = sockets[AddressFamily(endpoint)] else { return }
+        AddressedDatagrams.send(socket.fd, isIPv6: socket.isIPv6, bytes, to: endpoint, from: asker.flatMap { $0.source == endpoint ? $0.local : nil })
     }
 
     // MARK: known nodes

@@ -15,7 +15,7 @@ enum DHTRequestKind {
 extension DiscoveryShell {
     func receivedForDHT(_ frame: Frame) throws(DecodeError) {
         let now = kit.loop.now, id = DHTRequestID(rawValue: frame.correlation)
-        guard let dht else { return try refuse(frame) }
+        guard let dht, dht.refusal.isEmpty else { return try refuse(frame) }
         switch frame.type {
         case .dhtContacts:
             let m: DhtContacts = try frame.decode()
@@ -42,13 +42,14 @@ extension DiscoveryShell {
     }
 
     private func refuse(_ frame: Frame) throws(DecodeError) {
-        let why = "the DHT is off: \(dhtRefusal)"
+        let reason = dht?.refusal ?? dhtRefusal
+        let why = "the DHT is off: \(reason)"
         switch frame.type {
         case .dhtStatusWanted:
             answer(
                 DhtStatusReport(
                     isOn: 0, isReadOnly: 0, torrents: 0, lookups: 0, storedTorrents: 0, storedPeers: 0, storedItems: 0, received: 0, sent: 0, queriesAnswered: 0,
-                    dropped: 0, ignored: 0, timeouts: 0, lookupsDone: 0, peersFound: 0, refusal: dhtRefusal), frame.correlation)
+                    dropped: 0, ignored: 0, timeouts: 0, lookupsDone: 0, peersFound: 0, refusal: reason), frame.correlation)
         case .dhtLookup: answer(lookupResult(failure: why), frame.correlation)
         case .dhtGet: answer(item(failure: why), frame.correlation)
         case .dhtPut: answer(DhtStored(failure: why, target: SHA1Digest(), count: 0, refusal: ""), frame.correlation)

@@ -27,6 +27,7 @@ package final class DiscoveryShell: WorkerShell {
         static let udp: UInt8 = 17
         static let lookup: UInt8 = 18
         static let relay: UInt8 = 19
+        static let dhtRelay: UInt8 = 25
         static let list: UInt8 = 60
         static let dht: UInt8 = 20
         static let dhtFile: UInt8 = 21
@@ -58,7 +59,7 @@ package final class DiscoveryShell: WorkerShell {
     private let resolver: Resolver
     /// Why there is no DHT; empty when there is.
     let dhtRefusal: String
-    /// nil when discovery.enable_dht is false, or peers may be spoken to through a proxy only.
+    /// nil when discovery.enable_dht is false, or peers may be spoken to through an HTTP proxy only.
     let dht: DHTNode?
     /// nil when the settings want no port mapped.
     let ports: PortMapper?
@@ -106,7 +107,9 @@ package final class DiscoveryShell: WorkerShell {
         let source = listen.isUnspecified ? nil : listen
         let timeout = settings.seconds("network.tracker_timeout")
         let proxy = ProxyRules(settings)
-        dhtRefusal = !settings.bool("discovery.enable_dht") ? "discovery.enable_dht is false" : proxy.coversPeers ? "it would go past the proxy (proxy.proxy_for_peers)" : ""
+        dhtRefusal =
+            !settings.bool("discovery.enable_dht")
+            ? "discovery.enable_dht is false" : proxy.coversPeers && proxy.kind != .socks5 ? "datagrams do not go through an http proxy, and nothing goes past it (proxy.proxy_for_peers)" : ""
         if settings.bool("discovery.enable_dht"), !dhtRefusal.isEmpty { log.warning("the DHT is off: \(dhtRefusal)") }
         lists = try ListFetch(loop: kit.loop, kind: Kind.list, proxy: proxy)
         mails = try MailTransfer(loop: kit.loop, kind: Kind.mail)
@@ -116,7 +119,9 @@ package final class DiscoveryShell: WorkerShell {
         lsd = settings.bool("discovery.enable_lsd") ? LSDSocket(loop: kit.loop, kind: Kind.lsd, listen: listen, random: &random, log: log) : nil
         dht =
             dhtRefusal.isEmpty
-            ? try DHTNode(loop: kit.loop, kind: Kind.dht, fileKind: Kind.dhtFile, resolver: resolver, settings: settings, stateDirectory: kit.stateDirectory, log: log) : nil
+            ? try DHTNode(
+                loop: kit.loop, kind: Kind.dht, fileKind: Kind.dhtFile, resolver: resolver, settings: settings, stateDirectory: kit.stateDirectory,
+                relay: proxy.coversPeers ? DHTRelay(loop: kit.loop, kind: Kind.dhtRelay, proxy: proxy, log: log) : nil, log: log) : nil
         // Twice the time of HTTP: BEP 15 waits 15 s, then 30 s, for a packet that may have been lost.
         udp = try UDPTracker(loop: kit.loop, kind: Kind.udp, resolver: resolver, source: source, whole: timeout * 2, proxy: proxy, relayKind: Kind.relay)
         http = try HTTPTracker(
@@ -180,6 +185,7 @@ package final class DiscoveryShell: WorkerShell {
         case Kind.mail: mails.completed(completion)
         case Kind.gateway, Kind.upnp: ports?.completed(completion, now: now)
         case Kind.lsd: lsd?.completed(completion, now: now)
+        case Kind.dhtRelay: dht?.relayCompleted(completion, now: now)
         case Kind.dht, Kind.dhtFile: dht?.completed(completion, now: now)
         case Kind.lookup:
             guard let end = resolver.completed(completion, now: now) else { return }

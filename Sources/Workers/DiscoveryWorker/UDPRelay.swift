@@ -41,6 +41,8 @@ final class UDPRelay {
 
     /// While a relay is being asked for.
     var nextDeadline: Instant { deadline }
+    var isOpen: Bool { state == .open }
+    var isClosed: Bool { state == .closed }
 
     /// Sends, now or when the relay is there. The reason when there can be none.
     func send(_ packet: [UInt8], now: Instant) -> String? {
@@ -50,19 +52,26 @@ final class UDPRelay {
         case .connecting, .asking: if waiting.count < Self.waitingLimit { waiting.append(packet) }
         case .closed:
             waiting = [packet]
-            do throws(Errno) {
-                control = try Sockets.streamSocket(for: proxy.endpoint)
-            } catch { return "proxy: \(error)" }
-            serial = (serial + 1) & 0xFF_FFFF
-            state = .connecting
-            deadline = now + Self.patience
-            loop.connect(control, SocketAddress(proxy.endpoint), token: token(control))
+            return begin(now: now)
         }
         return nil
     }
 
-    /// Takes a completion of this kind. `packet` is called for each datagram; the result says why the relay is gone, if it is.
-    func completed(_ completion: Completion, packet: (UnsafeRawBufferPointer) -> Void) -> String? {
+    /// Asks for a relay. Needs `isClosed`.
+    func begin(now: Instant) -> String? {
+        do throws(Errno) {
+            control = try Sockets.streamSocket(for: proxy.endpoint)
+        } catch { return "proxy: \(error)" }
+        serial = (serial + 1) & 0xFF_FFFF
+        state = .connecting
+        deadline = now + Self.patience
+        loop.connect(control, SocketAddress(proxy.endpoint), token: token(control))
+        return nil
+    }
+
+    /// Takes a completion of this kind. `packet` is called for each datagram and whence it came (nil: from a name); the result
+    /// says why the relay is gone, if it is.
+    func completed(_ completion: Completion, packet: (UnsafeRawBufferPointer, Endpoint?) -> Void) -> String? {
         guard completion.token.generation == serial, state != .closed else { return nil }
         let fd = Int32(bitPattern: completion.token.index)
         switch state {
@@ -131,11 +140,11 @@ final class UDPRelay {
         return nil
     }
 
-    private func read(_ packet: (UnsafeRawBufferPointer) -> Void) -> String? {
+    private func read(_ packet: (UnsafeRawBufferPointer, Endpoint?) -> Void) -> String? {
         for _ in 0..<Self.packetsPerTurn {
             let n = recv(datagrams, buffer.baseAddress!, buffer.count, Int32(MSG_DONTWAIT))
             guard n >= 0 else { break }
-            if let inside = ProxyDatagram.unwrap(UnsafeRawBufferPointer(rebasing: buffer[0..<n])) { packet(inside) }
+            if let (source, inside) = ProxyDatagram.unwrap(UnsafeRawBufferPointer(rebasing: buffer[0..<n])) { packet(inside, source) }
         }
         arm(datagrams)
         return nil

@@ -317,6 +317,35 @@ let one = Endpoint("20.1.0.1:1001")!, two = Endpoint("21.2.0.2:1002")!, six = En
         #expect(new.allSatisfy { !SecureID.isExempt($0) })
     }
 
+    /// BEP 45: each socket's address is a node of its own to others.
+    @Test func eachSocketHasAnIDOfItsOwn() {
+        let stage = Stage()
+        let ids = stage.core.status.families.map(\.id)
+        #expect(ids.count == 2 && ids[0] != ids[1])
+        // The id that answers is that of the socket which was asked, over IPv4 and over IPv6.
+        for (f, from) in [Endpoint(ipv4: 0x1400_0107, port: 1), Endpoint(high: 0x2001_0db8_0000_0000, low: 7, port: 1)].enumerated() {
+            guard case .answer(_, let sender, _, _)? = stage.ask(.ping, from: from) else {
+                Issue.record("no answer to \(from)")
+                continue
+            }
+            #expect(sender == ids[f])
+        }
+        // Neither of them comes into a table of ours.
+        for (n, id) in ids.enumerated() {
+            stage.meet(NodeInfo(id: id, endpoint: node(300 + n).endpoint))
+            #expect(!stage.core.families.contains { $0.table.closest(to: id, count: 8).contains { $0.id == id } })
+        }
+    }
+
+    @Test func standInsAreNotKept() {
+        let standIn = NodeInfo(id: node(1).id, endpoint: Endpoint(ipv4: 0xC612_0001, port: 6881)), real = node(2)
+        let saved = SavedNodes(ids: [:], nodes: [standIn, real]).encoded()
+        var configuration = DHTConfiguration(secret: [UInt8](0..<32))
+        configuration.families = [.ipv4]
+        let core = DHTCore(configuration: configuration, random: SeededRandom(seed: 3), saved: saved, now: .zero)
+        #expect(core.families[0].remembered == [real])
+    }
+
     @Test func whatIsSavedIsFoundAgain() {
         let s = Stage()
         for i in 0..<40 { s.meet(node(i)) }

@@ -98,7 +98,11 @@ private let established: [UInt8] = [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]
             let packet = ProxyDatagram.wrap([1, 2, 3], to: host, port: 80)!
             #expect(packet.count <= ProxyDatagram.longestHeader + 3)
             for cut in 0...packet.count {
-                let inside = packet[..<cut].withUnsafeBytes { ProxyDatagram.unwrap($0).map { [UInt8]($0) } }
+                let (source, inside) = packet[..<cut].withUnsafeBytes { raw -> (Endpoint?, [UInt8]?) in
+                    let found = ProxyDatagram.unwrap(raw)
+                    return (found?.source, found.map { [UInt8]($0.inside) })
+                }
+                #expect(source == (inside == nil ? nil : Endpoint(address: host, port: 80)))
                 #expect(inside == (cut < packet.count - 3 ? nil : Array([1, 2, 3].prefix(cut - packet.count + 3))))
             }
             var fragment = packet

@@ -30,6 +30,15 @@ int cl_datagram_socket_prepare(int fd, _Bool ipv6, int buffer);
 /// Whether what is sent from now on carries DF, whatever the kernel thinks of the path.
 void cl_datagram_dont_fragment(int fd, _Bool ipv6, _Bool on);
 
+// MARK: - Single datagrams with our own address
+
+/// From now on ``cl_datagram_receive`` says at which of our addresses a datagram came.
+void cl_datagram_tell_local(int fd, _Bool ipv6);
+/// One that does not wait: its length, or -errno. `local`: zeroes where the kernel does not say it.
+int cl_datagram_receive(int fd, void *p, size_t n, struct cl_address *from, struct cl_address *local);
+/// 0, or -errno. `ipv6`: the socket's family. `local`: NULL for the kernel's choice; its port is not looked at.
+int cl_datagram_send(int fd, _Bool ipv6, const void *p, size_t n, const struct cl_address *to, const struct cl_address *local);
+
 /// `count` receive buffers of `size` bytes each (a multiple of 4096). NULL: no memory.
 struct cl_arrivals;
 struct cl_arrivals *cl_arrivals_open(unsigned count, unsigned size);
