@@ -48,7 +48,7 @@ class Raw:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((ip, 0))
         self.socket.settimeout(2)
-        self.id = random.Random(ip).randbytes(20)
+        self.id, self.more = random.Random(ip).randbytes(20), {}
 
     def send(self, data, to): self.socket.sendto(data, to)
     def read(self):
@@ -57,7 +57,7 @@ class Raw:
 
     def ask(self, to, method, t=b'zz', **arguments):
         """The answer to a query; queries that come meanwhile are left."""
-        self.send(bencode({'t': t, 'y': 'q', 'q': method, 'a': {'id': self.id, **arguments}}), to)
+        self.send(bencode({'t': t, 'y': 'q', 'q': method, 'a': {'id': self.id, **arguments}} | self.more), to)
         end = time.monotonic() + 3
         while time.monotonic() < end:
             try: m, who, _ = self.read()
@@ -193,6 +193,10 @@ def main():
     bench.case('BEP 44: mutable item of libtorrent read by ccbt', mutable_theirs)
 
     bench.case('BEP 44: CAS mismatch is refused with 301', lambda: cas(ours, where))
+    bench.case('BEP 46: item of another publisher held by libtorrent, its torrent added', lambda: follows(bench, others))
+    bench.case('BEP 46: a newer item adds the next version beside the old', lambda: next_version(bench, others))
+    bench.case('BEP 46: dht put --torrent, read by libtorrent, ccbt MAGNET downloads it', lambda: published(bench, ours, others))
+    bench.case('BEP 45: asked at either of two addresses, it answers from there', lambda: addresses(bench))
     bench.case('private torrent is neither looked up nor announced', lambda: private(bench, ours, others))
     bench.case('hostile: token replayed from another address', lambda: replay(where))
     bench.case('hostile: forged answers and queries change no table', lambda: forged(ours, where))
@@ -226,6 +230,152 @@ def cas(ours, where):
     check(run('two', '--seq', '6', '--cas', '5').returncode == 0, 'the right number')
     r = run('three', '--seq', '5')
     check(r.returncode == 1 and '302' in r.stderr, f'{r.returncode} {r.stdout} {r.stderr}')
+
+
+def addresses(bench):
+    """All addresses of this network are the machine's; a socket for all of them answers from the one that was asked."""
+    for n, every in ((18, '0.0.0.0'), (19, '[::]')):
+        c = ccbt_at(bench, every, n)
+        try:
+            asker = Raw(address(29))
+            answers = {ip: asker.ask((ip, c.port), 'ping') for ip in (address(11), address(12))}
+            check(all(a and a[b'y'] == b'r' for a in answers.values()), f'{every}: {answers}')
+            ids = {a[b'r'][b'id'] for a in answers.values()}
+            check(len(ids) == 1, 'one socket, two ids')
+            families = status(c)['families']
+            check(len({f['nodeID'] for f in families}) == len(families) == (1 if n == 18 else 2), families)
+            check(all(f['nodes'] == 0 for f in families), 'it knows a node that only asked')
+        finally: c.stop()
+
+
+def ccbt_at(bench, ip, n):
+    c = Ccbt(bench.folder / f'ccbt{n}', address(n), discovery__enable_dht=True, discovery__dht_bootstrap_nodes=[])
+    c.ip = ip
+    return c.start()
+
+
+class Publisher:
+    """Signs items with openssl and puts them with a socket of its own: nothing of it is ours or libtorrent's."""
+
+    def __init__(self, folder, ip):
+        self.pem, self.raw = folder / 'publisher.pem', Raw(ip)
+        # It answers nothing (BEP 43): in a table it would cost each lookup six seconds.
+        self.raw.more = {'ro': 1}
+        run = lambda *a, **k: subprocess.run(['openssl', *map(str, a)], check=True, capture_output=True, **k).stdout
+        self.run = run
+        if not self.pem.exists(): run('genpkey', '-algorithm', 'ed25519', '-out', self.pem)
+        self.public = run('pkey', '-in', self.pem, '-pubout', '-outform', 'DER')[-32:]
+
+    def put(self, nodes, hash, seq, salt=b''):
+        """The number of nodes that took it."""
+        import hashlib
+        value = {'ih': bytes.fromhex(hash)}
+        message = (b'4:salt%d:%s' % (len(salt), salt) if salt else b'') + b'3:seqi%de1:v' % seq + bencode(value)
+        text = self.pem.with_suffix('.text')
+        text.write_bytes(message)
+        sig = self.run('pkeyutl', '-sign', '-inkey', self.pem, '-rawin', '-in', text)
+        target, taken = hashlib.sha1(self.public + salt).digest(), 0
+        for o in nodes:
+            token = (self.raw.ask((o.ip, o.port), 'get', target=target) or {}).get(b'r', {}).get(b'token')
+            if not token: continue
+            a = self.raw.ask((o.ip, o.port), 'put', v=value, k=self.public, seq=seq, sig=sig, token=token, **({'salt': salt} if salt else {}))
+            taken += bool(a and a[b'y'] == b'r')
+        return taken
+
+
+def link(publisher, salt=b''): return f'magnet:?xs=urn:btpk:{publisher.public.hex()}' + (f'&s={salt.hex()}' if salt else '')
+
+
+def version(bench, n):
+    """Torrents that have the name and nothing else in common."""
+    t = Torrent(single_file(bench.source / f'edition{n}' / 'edition.bin', 700_000 + n, seed=460 + n), piece=64 << 10)
+    path = bench.folder / f'edition{n}.torrent'
+    t.write(path)
+    return t, path
+
+
+def follows(bench, others):
+    bench.publisher, salt = Publisher(bench.folder, address(28)), b'editions'
+    t, path = version(bench, 1)
+    others[1].add(path, bench.source / 'edition1')
+    check(bench.publisher.put(others, t.hash, 3, salt) >= 3, 'libtorrent did not take the item')
+    # Read-only, so that no table keeps it when it is gone: each dead node costs a lookup six seconds.
+    c = bench.follower = ccbt(bench, 13, discovery__dht_bootstrap_nodes=[f'{others[0].ip}:{others[0].port}'], discovery__dht_follow_interval=5, discovery__dht_readonly_mode=True)
+    down = bench.folder / 'editions'
+    down.mkdir()
+    c.add(link(bench.publisher, salt), down, False, '--category', 'follow', '--tag', 'dht')
+    check(c.hash == t.hash, f'{c.hash} for {t.hash}')
+    # That seeds are found by the DHT is shown above; a seed that announces late would cost a minute here.
+    c.dial(others[1].ip, others[1].port)
+    until(lambda: c.stat()['complete'], 60, 0.2, 'the first version')
+    check(same(down / t.name, t.source), 'other bytes')
+    f = c.btbt('show', t.hash)['follows']
+    check(f['sequence'] == 3 and f['link'] == link(bench.publisher, salt) and not f.get('replacedBy'), f)
+    # Added once more it is the same torrent.
+    check(c.btbt('add', link(bench.publisher, salt), '--save', down)[0]['hash'] == t.hash, 'another torrent')
+
+
+def next_version(bench, others):
+    c, salt, down = bench.follower, b'editions', bench.folder / 'editions'
+    old, (t, path) = c.hash, version(bench, 2)
+    # An older number changes nothing, whatever it names.
+    bench.publisher.put(others, t.hash, 2, salt)
+    others[2].add(path, bench.source / 'edition2')
+    looked = c.btbt('show', old)['follows']['looked']
+    until(lambda: c.btbt('show', old)['follows']['looked'] > looked, 60, 0.3, 'another look')
+    check(len(c.btbt('list')) == 1, 'an old item was followed')
+    check(bench.publisher.put(others, t.hash, 4, salt) >= 3, 'libtorrent did not take the newer item')
+    until(lambda: any(r['hash'] == t.hash for r in c.btbt('list')), 60, 0.3, 'the new version to be added')
+    c.hash = t.hash
+    c.dial(others[2].ip, others[2].port)
+    until(lambda: c.stat()['complete'], 60, 0.2, 'the new version')
+    # Both write edition.bin: the newer has its number in the name.
+    check(same(down / 'edition.4.bin', t.source), 'other bytes')
+    rows = {r['hash']: r for r in c.btbt('list')}
+    check(same(down / 'edition.bin', bench.source / 'edition1' / 'edition.bin') and rows[old]['state'] == 'seeding', 'the old version suffered')
+    check(all(r['category'] == 'follow' and r['tags'] == ['dht'] and r['savePath'] == str(down) for r in rows.values()), rows)
+    f, g = c.btbt('show', t.hash)['follows'], c.btbt('show', old)['follows']
+    check(f['sequence'] == 4 and f['earlier'] == [old] and g['replacedBy'] == t.hash and g['sequence'] == 3, f'{f} {g}')
+    if bench.options.slice: return c.stop()
+    # Over a restart, and the setting for the version before.
+    c.stop()
+    c.start(keep=True)
+    c.btbt('settings', 'set', 'discovery.dht_follow_old', 'remove')
+    t3, path3 = version(bench, 3)
+    others[3].add(path3, bench.source / 'edition3')
+    check(bench.publisher.put(others, t3.hash, 5, salt) >= 3, 'libtorrent did not take the newest item')
+    until(lambda: {r['hash'] for r in c.btbt('list')} == {old, t3.hash}, 60, 0.3, 'the newest in the place of the one before')
+    c.hash = t3.hash
+    c.dial(others[3].ip, others[3].port)
+    until(lambda: c.stat()['complete'], 60, 0.2, 'the newest version')
+    check(same(down / 'edition.4.bin', t.source), 'the data of the removed version is gone')
+    # Removed by the user: followed no more.
+    c.btbt('remove', t3.hash)
+    until(lambda: len(c.btbt('list')) == 1, 20, 0.2, 'the removal')
+    time.sleep(7)
+    check(len(c.btbt('list')) == 1, 'what the user removed came back')
+    c.stop()
+
+
+def published(bench, ours, others):
+    t, path = version(bench, 6)
+    ours.add(path, bench.source / 'edition6')
+    until(lambda: ours.stat()['complete'], 30, 0.2, 'ccbt to check its data')
+    a = ours.btbt('dht', 'put', '--torrent', path, '--key', bench.folder / 'key46', '--salt', 'own', timeout=90)
+    check(a['stored'] >= 3, a)
+    public = a['link'].split('btpk:')[1].split('&')[0]
+    got = others[0].call('get_torrent', public=public, salt='own')
+    check(got['ih'] == t.hash, f'{got} for {t.hash}')
+    down = bench.folder / 'fore46'
+    down.mkdir()
+    r = subprocess.run([str(BIN / 'ccbt'), a['link'], '-o', str(down), '--listen', f'{address(14)}:6899', '--no-lsd', '--peer', f'{ours.ip}:{ours.port}',
+                        '--set', f'discovery.dht_bootstrap_nodes={others[0].ip}:{others[0].port}', '--set', 'discovery.dht_readonly_mode=true'],
+                       capture_output=True, text=True, timeout=150)
+    check(r.returncode == 0, f'exit {r.returncode}: {r.stderr[-300:]}')
+    check(same(down / t.name, t.source), 'other bytes')
+    # The publisher's own daemon follows what it seeds, and so keeps the item.
+    check(ours.btbt('add', a['link'], '--save', bench.source)[0]['hash'] == t.hash, 'another torrent')
+    check(ours.btbt('show', t.hash)['follows']['sequence'] == 1, 'it does not follow')
 
 
 def private(bench, ours, others):

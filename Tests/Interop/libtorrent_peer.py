@@ -102,6 +102,16 @@ def get(target, salt=''):
     return plain(wait_alert(lt.dht_mutable_item_alert, test=lambda a: a.authoritative).item)
 
 
+def get_torrent(public, salt=''):
+    """The info-hash that a mutable item names (BEP 46), and its sequence number."""
+    session.pop_alerts()
+    session.dht_get_mutable_item(bytes.fromhex(public), salt.encode())
+    a = wait_alert(lt.dht_mutable_item_alert, test=lambda a: a.authoritative)
+    item = a.item.get('value', a.item) if isinstance(a.item, dict) else a.item
+    item = item if isinstance(item, dict) else {}
+    return {'ih': (item.get(b'ih') or item.get('ih') or b'').hex(), 'seq': a.seq}
+
+
 def plain(item):
     """Some builds wrap the value in a dictionary of the whole item."""
     if isinstance(item, dict): item = item.get('value', item.get(b'v', item))
@@ -116,7 +126,7 @@ def sample(ip, port):
 
 
 verbs = {
-    'node': node, 'live': live, 'magnet_add': magnet, 'put': put, 'get': get, 'sample': sample,
+    'node': node, 'live': live, 'magnet_add': magnet, 'put': put, 'get': get, 'get_torrent': get_torrent, 'sample': sample,
     'version': lambda: lt.__version__, 'add': add, 'link': link, 'stat': stat, 'peers': peers,
     'dial': lambda ip, port, n=0: handles[n].connect_peer((ip, port)),
     'set': lambda settings: session.apply_settings(settings),

@@ -229,6 +229,8 @@ package struct CatalogCore: Sendable {
         }
     }
 
+    /// Whose data stands at an absolute path.
+    package func writer(of path: String) -> TorrentID? { idOfRoot[path] }
     mutating func claimPaths(_ record: TorrentRecord) { for path in record.claimedPaths { idOfRoot[path] = record.id } }
     mutating func releasePaths(_ record: TorrentRecord) { for path in record.claimedPaths where idOfRoot[path] == record.id { idOfRoot[path] = nil } }
 

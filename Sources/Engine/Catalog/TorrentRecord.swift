@@ -169,7 +169,7 @@ package struct TorrentRecord: Hashable, Sendable {
         if !options.finalPath.isEmpty { out += Self.join(options.finalPath, roots) }
         return out
     }
-    static func join(_ folder: String, _ names: [String]) -> [String] { names.map { folder == "/" ? "/" + $0 : folder + "/" + $0 } }
+    package static func join(_ folder: String, _ names: [String]) -> [String] { names.map { folder == "/" ? "/" + $0 : folder + "/" + $0 } }
     /// What a file manager is pointed at; empty while it is unknown.
     package var contentPath: String {
         switch roots.count {

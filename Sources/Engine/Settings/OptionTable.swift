@@ -104,6 +104,13 @@ package enum OptionTable {
         integer("discovery.dht_max_storage_size", 1000, 1...10000, "items kept for others; one has at most 1,000 bytes"),
         // BEP 44: items may expire two hours after they were put last.
         seconds("discovery.dht_storage_ttl", 7200, 60...86400, "how long an item is kept that nobody puts again"),
+        // BEP 44 has an item put again each hour; a look does it.
+        option(
+            "discovery.dht_follow_interval", .seconds(5...604_800), .number(3600), "how often the item of a torrent that follows one is looked at (BEP 46)",
+            needsRestart: false),
+        option(
+            "discovery.dht_follow_old", .choice(["keep", "pause", "remove"]), .text("keep"),
+            "what happens to the version before when a new one is added; remove leaves its data", needsRestart: false),
         option("discovery.enable_lsd", .boolean, .boolean(true), "find peers on the local network (BEP 14); private torrents never do"),
     ]
 
@@ -249,7 +256,9 @@ package enum OptionTable {
         option(
             "proxy.proxy_for_trackers", .boolean, .boolean(true),
             "announce through it, and fetch filter lists, feeds and torrents by address; udp trackers are asked through socks5, and not at all with http"),
-        option("proxy.proxy_for_peers", .boolean, .boolean(false), "dial peers through it, and never directly; the DHT is off then; who calls us is still answered directly"),
+        option(
+            "proxy.proxy_for_peers", .boolean, .boolean(false),
+            "dial peers through it, and never directly; the DHT goes through socks5, and is off with http; who calls us is still answered directly"),
         option("proxy.proxy_for_webseeds", .boolean, .boolean(true), "fetch from web seeds through it"),
         option(
             "proxy.proxy_bypass_list", .list(maximumCount: 1000), .list([]),

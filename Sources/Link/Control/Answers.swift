@@ -79,11 +79,14 @@ package struct TorrentDetails: Codable, Equatable, Sendable {
     package var torrentFile: String?
     /// Durable pieces as a bitfield in wire order, base64; only when asked for.
     package var pieces: String?
+    /// The item of the DHT that it follows; absent: none.
+    package var follows: FollowAnswer?
     package init(
         summary: TorrentSummary, hasMetadata: Bool, metaVersions: [Int], pieceLength: UInt32, piecesChecked: Int, piecesDurable: Int,
         fileCount: Int, comment: String?, createdBy: String?, creationDate: Int64?, trackers: [[String]], webSeeds: [String],
-        torrentFile: String?, pieces: String?
+        torrentFile: String?, pieces: String?, follows: FollowAnswer? = nil
     ) {
+        self.follows = follows
         self.summary = summary
         self.hasMetadata = hasMetadata
         self.metaVersions = metaVersions

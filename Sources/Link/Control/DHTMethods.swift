@@ -106,7 +106,30 @@ package struct DHTPutAnswer: Codable, Equatable, Sendable {
     package var stored: Int
     /// Why one did not.
     package var refusal: String?
+    /// Of a published torrent: the magnet link that follows it. Added by the command.
+    package var link: String?
     package init(target: String, stored: Int, refusal: String?) { (self.target, self.stored, self.refusal) = (target, stored, refusal) }
+}
+
+/// A torrent that came from a mutable item of the DHT (BEP 46).
+package struct FollowAnswer: Codable, Equatable, Sendable {
+    /// The magnet link to the item.
+    package var link: String
+    /// Of this version; absent: the item was not seen yet.
+    package var sequence: Int64?
+    /// Info-hash of the newest version; absent: this is it.
+    package var replacedBy: String?
+    /// Seconds since 1970: when the DHT last gave the item, and when it is asked again.
+    package var looked: UInt64?
+    package var nextLook: UInt64?
+    /// What is wrong with the item; absent: nothing.
+    package var error: String?
+    /// Info-hashes of the versions before, newest first.
+    package var earlier: [String]
+    package init(link: String, sequence: Int64?, replacedBy: String?, looked: UInt64?, nextLook: UInt64?, error: String?, earlier: [String]) {
+        (self.link, self.sequence, self.replacedBy, self.looked, self.nextLook) = (link, sequence, replacedBy, looked, nextLook)
+        (self.error, self.earlier) = (error, earlier)
+    }
 }
 
 /// Our ports at the router.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import KRPC
 import Metainfo
 import Primitives
 
@@ -22,7 +23,7 @@ package struct InfoCommand: ParsableCommand {
         for (i, source) in sources.enumerated() {
             do {
                 if source.lowercased().hasPrefix("magnet:") {
-                    show(try Magnet(parsing: source))
+                    if let link = try MutableMagnet(parsing: source) { show(link) } else { show(try Magnet(parsing: source)) }
                 } else {
                     let bytes = try TorrentSource.read(source)
                     if !json, i > 0 { Terminal.out("") }
@@ -53,6 +54,20 @@ package struct InfoCommand: ParsableCommand {
 
     private func show(_ magnet: Magnet) {
         if json { TorrentJSON.write(magnet) } else { table(magnet) }
+    }
+
+    private struct Followed: Encodable {
+        var publicKey: String, salt: String, target: String, infoHash: String?
+    }
+    private func show(_ link: MutableMagnet) {
+        let facts = Followed(
+            publicKey: Hex.encode(link.source.key), salt: Hex.encode(link.source.salt), target: Item.target(key: link.source.key, salt: link.source.salt).digest.hex,
+            infoHash: link.known?.infoHash.hex)
+        if json { return JSONOutput.show(facts) }
+        row("public key", facts.publicKey)
+        row("salt", facts.salt.isEmpty ? nil : facts.salt)
+        row("DHT target", facts.target)
+        row("info-hash", facts.infoHash)
     }
 
     private func table(_ t: Metainfo) {

@@ -40,4 +40,18 @@ package enum Item {
         var key = [UInt8](repeating: 0, count: 32)
         return ccbt_ed25519_public(seed, &key) == 1 ? key : nil
     }
+
+    // MARK: torrents (BEP 46)
+
+    /// The torrent that an item's value names; nil where it names none.
+    package static func torrent(of value: [UInt8]) -> InfoHash? {
+        guard value.count <= KRPC.itemLimit else { return nil }
+        var parser = BencodeParser()
+        return value.withUnsafeBytes { bytes -> InfoHash? in
+            guard let root = try? parser.parse(bytes, limits: BencodeLimits(depth: 16, tokens: 500, bytes: KRPC.itemLimit)), let hash = root["ih"]?.string else { return nil }
+            return InfoHash(Array(hash))
+        }
+    }
+    /// The value that names a torrent.
+    package static func value(of torrent: InfoHash) -> [UInt8] { Array("d2:ih20:".utf8) + torrent.bytes + Array("e".utf8) }
 }

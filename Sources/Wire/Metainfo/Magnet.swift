@@ -62,7 +62,7 @@ package struct Magnet: Sendable, Equatable {
 
 package struct MagnetError: Error, Equatable, CustomStringConvertible, Sendable {
     package enum Reason: Equatable, Sendable {
-        case notMagnet, tooLong(limit: Int), badEscape, badInfoHash, noInfoHash
+        case notMagnet, tooLong(limit: Int), badEscape, badInfoHash, noInfoHash, badKey
     }
     package let reason: Reason
     /// Byte of the link.
@@ -75,6 +75,7 @@ package struct MagnetError: Error, Equatable, CustomStringConvertible, Sendable 
             case .tooLong(let limit): "a magnet link may have \(limit) bytes"
             case .badEscape: "'%' without two hexadecimal digits"
             case .badInfoHash: "'xt' has no valid info-hash (40 hexadecimal or 32 base-32 digits, or 1220 and 64 hexadecimal digits)"
+            case .badKey: "'xs=urn:btpk:' has no public key of 64 hexadecimal digits, or 's' no salt of at most 64 bytes in hexadecimal"
             case .noInfoHash: "no info-hash ('xt=urn:btih:…' or 'xt=urn:btmh:…')"
             }
         return "\(what) at byte \(offset)"
@@ -88,32 +89,53 @@ extension Magnet {
     static let mostAddresses = 200
 
     package init(parsing link: String) throws(MagnetError) {
+        let found = try Self.scan(link)
+        guard found.v1 != nil || found.v2 != nil else { throw MagnetError(reason: .noInfoHash, offset: link.utf8.count) }
+        self = found.rest
+        (infoHashV1, infoHashV2) = (found.v1, found.v2)
+    }
+
+    /// What a link says; `rest` stands for no torrent yet.
+    struct Scan {
+        var v1: SHA1Digest?
+        var v2: SHA256Digest?
+        var rest = Magnet(infoHashV1: SHA1Digest())
+        /// BEP 46.
+        var item: MutableMagnet.Source?
+    }
+
+    static func scan(_ link: String) throws(MagnetError) -> Scan {
         let utf8 = Array(link.utf8)
         if utf8.count > Self.longest { throw MagnetError(reason: .tooLong(limit: Self.longest), offset: Self.longest) }
         let scheme = Array("magnet:?".utf8)
         guard utf8.count >= scheme.count, zip(utf8, scheme).allSatisfy({ ($0 | 0x20) == ($1 | 0x20) }) else {
             throw MagnetError(reason: .notMagnet, offset: 0)
         }
-        var v1: SHA1Digest?, v2: SHA256Digest?
-        var out = Magnet(infoHashV1: SHA1Digest())
+        var out = Scan()
+        var key: (digits: [UInt8], offset: Int)?, salt: (digits: [UInt8], offset: Int)?
         var start = scheme.count
         while start < utf8.count {
             let end = utf8[start...].firstIndex(of: UInt8(ascii: "&")) ?? utf8.count
             defer { start = end + 1 }
             guard let equals = utf8[start..<end].firstIndex(of: UInt8(ascii: "=")) else { continue }
-            let key = Self.baseKey(String(decoding: utf8[start..<equals], as: UTF8.self))
+            let name = Self.baseKey(String(decoding: utf8[start..<equals], as: UTF8.self))
             let raw = utf8[equals + 1..<end]
-            if key == "xt" {
+            if name == "xt" {
                 guard let value = Self.unescape(raw) else { throw MagnetError(reason: .badEscape, offset: equals + 1) }
-                guard try Self.topic(value, &v1, &v2, at: equals + 1) else { continue }
-            } else if let value = Self.unescape(raw, plusIsSpace: key == "dn") {
-                out.take(key, value)
+                guard try Self.topic(value, &out.v1, &out.v2, at: equals + 1) else { continue }
+            } else if let value = Self.unescape(raw, plusIsSpace: name == "dn") {
+                if name == "xs", key == nil, let digits = MutableMagnet.digits(value) { key = (digits, equals + 1) }
+                if name == "s", salt == nil { salt = (value, equals + 1) }
+                out.rest.take(name, value)
             }
         }
-        guard v1 != nil || v2 != nil else { throw MagnetError(reason: .noInfoHash, offset: utf8.count) }
-        out.infoHashV1 = v1
-        out.infoHashV2 = v2
-        self = out
+        if let key {
+            guard let bytes = Hex.decode(String(decoding: key.digits, as: UTF8.self)), bytes.count == 32 else { throw MagnetError(reason: .badKey, offset: key.offset) }
+            let saltBytes = salt.map { Hex.decode(String(decoding: $0.digits, as: UTF8.self)) } ?? []
+            guard let saltBytes, saltBytes.count <= MutableMagnet.saltLimit else { throw MagnetError(reason: .badKey, offset: salt!.offset) }
+            out.item = MutableMagnet.Source(key: bytes, salt: saltBytes)
+        }
+        return out
     }
 
     /// "tr.1" means "tr"; "tr.a" means nothing.
@@ -305,7 +327,12 @@ enum Base32 {
 
 /// Parses whatever it is given and writes it again: what a fuzzer drives.
 package func exerciseMagnet(_ bytes: UnsafeRawBufferPointer) {
-    guard let magnet = try? Magnet(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
+    let text = String(decoding: bytes, as: UTF8.self)
+    if let link = try? MutableMagnet(parsing: text) {
+        let again = try? MutableMagnet(parsing: link.link)
+        precondition(again?.source == link.source && again?.known == link.known)
+    }
+    guard let magnet = try? Magnet(parsing: text) else { return }
     let again = try? Magnet(parsing: magnet.link)
     precondition(again?.infoHash == magnet.infoHash)
 }

@@ -29,7 +29,7 @@ extension SessionShell {
     /// Of our own; `then` hears how it ended.
     func add(_ p: AddParameters, then: @escaping (ControlError?) -> Void) { add(wait(own(then), .pool), p) }
 
-    private func add(_ token: UInt64, _ p: AddParameters) {
+    func add(_ token: UInt64, _ p: AddParameters) {
         if let url = p.url {
             guard p.torrent == nil, p.magnet == nil else { return finish(token, error: ControlError(.invalidParameters, "exactly one of torrent, magnet and url must be given")) }
             var p = p
@@ -46,6 +46,12 @@ extension SessionShell {
                 }
                 add(token, p)
             }
+        }
+        // BEP 46: the link names an item of the DHT, which names the torrent.
+        if let text = p.magnet, p.torrent == nil {
+            do throws(MagnetError) {
+                if let link = try MutableMagnet(parsing: text) { return addFollowed(token, p, link) }
+            } catch { return finish(token, error: ControlError(.invalidParameters, error.description)) }
         }
         let now = core.wallSeconds, wishes = AddWishes(settings, core)
         pool({ () -> Result<Parsed, ControlError> in

@@ -233,6 +233,6 @@ extension SessionShell {
             comment: row.record.options.comment.isEmpty ? text(m?.comment) : row.record.options.comment, createdBy: text(m?.creator),
             creationDate: m?.creationDate, trackers: facts.trackers,
             webSeeds: (m?.webSeeds ?? []) + (m?.httpSeeds ?? []), torrentFile: facts.hasMetadata ? files.path(facts.infoHash) : nil,
-            pieces: wantsPieces ? Data(row.durable.wireBytes).base64EncodedString() : nil)
+            pieces: wantsPieces ? Data(row.durable.wireBytes).base64EncodedString() : nil, follows: followAnswer(facts))
     }
 }

@@ -113,6 +113,7 @@ extension SessionShell {
         layers[id.rawValue] = nil
         tellWatchersRemoved(id, hash)
         apiRemoved(id)
+        followedRemoved(hash)
         for token in moveWaiters.removeValue(forKey: id.rawValue) ?? [] {
             finish(token, error: ControlError(.notFound, "the torrent was removed meanwhile"))
         }

@@ -122,6 +122,7 @@ extension SessionShell {
     }
 
     func answerDHTItem(token: UInt64, _ m: DhtItem) {
+        if itemArrived(token, m) { return }
         guard m.failure.isEmpty else {
             let code: ControlError.Code = m.isMissing != 0 ? .notFound : .unavailable
             return finish(token, error: ControlError(code, Text.printable(m.failure, limit: 200)))

@@ -21,6 +21,7 @@ extension SessionShell {
 
     func store(_ id: TorrentID, _ reading: TorrentReading) {
         guard let record = core.row(id)?.record else { return }
+        let reading = apart(reading, record)
         metadata[id.rawValue] = StoredMetadata(hash: reading.facts.infoHash, magnet: record.facts.infoHash, stored: reading.stored)
         feed(.command(token: 0, .metadata(id, reading.facts, reading.names, roots: reading.roots)))
     }

@@ -91,7 +91,10 @@ extension SessionShell {
         case ControlMethods.Pause.name: try command(from, .pause(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.Resume.name: try command(from, .resume(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
         case ControlMethods.Recheck.name: try command(from, .recheck(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
-        case ControlMethods.Announce.name: try command(from, .announce(find(ControlLine.parameters(line, as: HashParameters.self).hash)))
+        case ControlMethods.Announce.name:
+            let id = try find(ControlLine.parameters(line, as: HashParameters.self).hash)
+            lookNow(id)
+            command(from, .announce(id))
         case ControlMethods.ShowLimits.name: reply(from, limitsAnswer())
         case ControlMethods.ShowFilter.name: reply(from, filterAnswer())
         case ControlMethods.ReloadFilter.name:

@@ -61,6 +61,7 @@ package final class SessionShell: WorkerShell {
     var fetches: [UInt64: FetchUnderWay] = [:]
     var folders: FolderWatch
     var rss: FeedTable
+    var follows: FollowTable
     var effects: [CatalogEffect] = []
     var replaying: [CatalogLink] = []
 
@@ -124,6 +125,7 @@ package final class SessionShell: WorkerShell {
         server = ControlServer(loop: kit.loop)
         folders = FolderWatch(try store.items("folder"))
         rss = FeedTable(feeds: try store.items("feed"), rules: try store.items("rule"), folders: try store.items("feed folder"))
+        follows = FollowTable(try store.items("followed item")) { [core] in core.find($0) != nil }
         let names = Set(loaded.records.map(\.0.facts.infoHash))
         let listed = files.list()
         garbage = (listed.torrents + listed.magnets).filter { !names.contains($0) }
@@ -180,6 +182,7 @@ package final class SessionShell: WorkerShell {
         case .discovery:
             dhtNodes = 0
             failFetches()
+            itemLookupsLost()
             mailLost()
             failPending("the discovery worker is restarting") { if case .discovery = $0 { true } else { false } }
         }
@@ -244,7 +247,7 @@ package final class SessionShell: WorkerShell {
         commitIfDue(now)
         act()
         resumeReading()
-        next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), expirePending(now), probeStore(now))
+        next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), turnFollowing(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
         next = min(next, restartTurn(now), turnMail(now))
         server.flush()

@@ -91,6 +91,17 @@ package struct TorrentReading: Sendable {
         roots = Array(Set(paths.map { String(names.name($0).prefix { $0 != "/" }) }).sorted().prefix(1000))
     }
 
+    /// Gives these names in the save folder a mark: at their end, or before a single file's extension. Needs ``lay(out:)``.
+    mutating func rename(_ roots: [String], by mark: String) {
+        for root in roots {
+            let isFile = paths.contains { names.name($0) == root }
+            let dot = isFile ? root.lastIndex(of: ".").flatMap { $0 == root.startIndex ? nil : $0 } : nil
+            let marked = dot.map { root[..<$0] + mark + root[$0...] } ?? root + mark
+            names.renames.append(.init(from: root, to: String(marked)))
+        }
+        self.roots = names.roots(self.roots)
+    }
+
     /// A magnet's metadata (hash already right) made into a .torrent.
     /// `layers`: for each of `roots` its piece layer, proven.
     package init(

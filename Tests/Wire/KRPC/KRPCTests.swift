@@ -241,6 +241,19 @@ let messages: [MessageCase] = [
         #expect(Item.sign([], sequence: 0, salt: [], seed: [1, 2]) == nil)
     }
 
+    @Test func torrentsInItems() throws {
+        let key = try #require(Hex.decode("8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e"))
+        // BEP 46, test vectors.
+        #expect(Item.target(key: key, salt: []).hex == "cc3f9d90b572172053626f9980ce261a850d050b")
+        #expect(Item.target(key: key, salt: [0x6e]).hex == "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f")
+        let hash = try #require(InfoHash((0..<20).map { UInt8($0) })), value = Item.value(of: hash)
+        #expect(Item.isWellFormed(value) && Item.torrent(of: value) == hash)
+        for cut in value.indices { #expect(Item.torrent(of: Array(value[..<cut])) == nil) }
+        #expect(Item.torrent(of: Array("d1:a1:b2:ih20:".utf8) + hash.bytes + Array("1:zi1ee".utf8)) == hash)
+        for bad in ["de", "d2:ih19:aaaaaaaaaaaaaaaaaaae", "d2:ihi5ee", "20:aaaaaaaaaaaaaaaaaaaa", "le"] { #expect(Item.torrent(of: Array(bad.utf8)) == nil) }
+        #expect(Item.torrent(of: Array("d1:a990:".utf8) + [UInt8](repeating: 0, count: 990) + value.dropFirst()) == nil)
+    }
+
     @Test func distanceAndRanges() {
         var random = SeededRandom(seed: 2)
         let own = NodeID.random(&random)

@@ -45,6 +45,30 @@ import Testing
         #expect(fault("magnet:?dn=" + String(repeating: "a", count: 70_000)) == .tooLong(limit: 65536))
     }
 
+    @Test func linksToItemsOfTheDHT() throws {
+        let key = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e"
+        func parse(_ rest: String) throws(MagnetError) -> MutableMagnet? { try MutableMagnet(parsing: "magnet:?" + rest) }
+        // BEP 46, test vectors.
+        let plain = try #require(try parse("xs=urn:btpk:\(key)")), salted = try #require(try parse("s=6e&dn=x&XS=URN:BTPK:\(key.uppercased())&tr=udp://t:1"))
+        #expect(plain.source.key == Hex.decode(key) && plain.source.salt.isEmpty && plain.known == nil)
+        #expect(salted.source.salt == [0x6e] && salted.source.link == "magnet:?xs=urn:btpk:\(key)&s=6e")
+        let hash = try #require(InfoHash(hex: Self.hash))
+        let version = salted.version(hash)
+        let again = try MutableMagnet(parsing: version.link)
+        #expect(version.infoHash == hash && version.trackers == ["udp://t:1"] && version.name == "x" && again == nil)
+        let known = try #require(try parse("xt=urn:btih:\(Self.hash)&xs=http://s/x&xs.1=urn:btpk:\(key)"))
+        #expect(known.known?.infoHash == hash && known.known?.exactSources == ["http://s/x"])
+        for link in [plain, salted, known] { #expect(try MutableMagnet(parsing: link.link) == link) }
+        #expect(fault(plain.link) == .noInfoHash)
+        #expect(try Magnet(parsing: known.link).infoHash == hash)
+        #expect(try parse("xt=urn:btih:\(Self.hash)&xs=http://s/x") == nil)
+        // Every beginning of a key is none; a salt has 64 bytes.
+        for count in 0..<64 { #expect(throws: MagnetError.self) { try parse("xs=urn:btpk:\(key.prefix(count))") } }
+        #expect(throws: MagnetError.self) { try parse("xs=urn:btpk:\(key)00") }
+        #expect(try parse("xs=urn:btpk:\(key)&s=\(String(repeating: "ab", count: 64))")?.source.salt.count == 64)
+        for salt in ["6", "zz", String(repeating: "ab", count: 65)] { #expect(throws: MagnetError.self) { try parse("xs=urn:btpk:\(key)&s=\(salt)") } }
+    }
+
     @Test func badPartsAreLeftOut() {
         let m = parse("&tr=file:///x&tr=udp://a%0D%0Ab&ws=ftp://x&x.pe=1.2.3.4&x.pe=a b:1&x.pe=:1&x.pe=[::g]:1&x.pe=h:0&so=9-3,x,4294967296&dn=%zz")
         #expect(m != nil)

@@ -14,6 +14,8 @@ struct ForegroundDownload {
     let options: DownloadCommand
     var parameters: AddParameters
     private var display: LiveDisplay
+    /// Hexadecimal; of a link that follows an item it is known when the torrent was added.
+    private var hash: String
     private let begin = Date()
 
     init(target: DownloadTarget, folder: String, stateDirectory: String, ownsState: Bool, options: DownloadCommand) throws {
@@ -21,6 +23,7 @@ struct ForegroundDownload {
         (self.ownsState, self.options) = (ownsState, options)
         shortState = try ShortPath(stateDirectory)
         parameters = target.parameters
+        hash = target.hash
         display = LiveDisplay(interactive: Terminal.isInteractive && !options.global.json)
     }
 
@@ -73,13 +76,15 @@ struct ForegroundDownload {
         }
     }
 
-    private func add(_ control: ControlClient) throws {
-        let answer = try Result { try control.call(ControlMethods.Add.self, parameters) }
+    private mutating func add(_ control: ControlClient) throws {
+        // An item of the DHT is asked for for a minute.
+        let answer = try Result { try control.call(ControlMethods.Add.self, parameters, seconds: 120) }
             .flatMapError { error -> Result<AddAnswer, any Error> in
                 // From an earlier run. What may have changed since is said again; an error or a pause is lifted.
                 guard let known = try? control.call(ControlMethods.Show.self, ShowParameters(hash: target.hash)) else { return .failure(error) }
                 return .success(AddAnswer(hash: known.summary.hash, name: known.summary.name))
             }.get()
+        hash = answer.hash
         if let peers = parameters.peers {
             _ = try control.call(ControlMethods.AddPeers.self, AddPeersParameters(hash: answer.hash, peers: peers))
         }
@@ -95,7 +100,7 @@ struct ForegroundDownload {
     private mutating func follow(_ control: ControlClient, _ daemon: DaemonProcess) throws -> Outcome {
         var watch = control, details = try global.connect()
         var last: TorrentSummary?, pieces: [UInt8] = [], nextMap = Date.distantPast, announced = false
-        try watch.startWatch(hash: target.hash, interval: 0.2)
+        try watch.startWatch(hash: hash, interval: 0.2)
         while true {
             if Interruption.signal != nil { return .interrupted(last) }
             if let status = daemon.exitStatus() { throw daemon.failure(status) }
@@ -121,13 +126,13 @@ struct ForegroundDownload {
                 if let status = daemon.exitStatus() { throw daemon.failure(status) }
                 watch = try global.connect()
                 details = try global.connect()
-                try watch.startWatch(hash: target.hash, interval: 0.2)
+                try watch.startWatch(hash: hash, interval: 0.2)
             }
         }
     }
 
     private func map(_ control: ControlClient) throws -> [UInt8]? {
-        let answer = try control.call(ControlMethods.Show.self, ShowParameters(hash: target.hash, pieces: true), seconds: 5)
+        let answer = try control.call(ControlMethods.Show.self, ShowParameters(hash: hash, pieces: true), seconds: 5)
         return answer.pieces.flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) }
     }
 

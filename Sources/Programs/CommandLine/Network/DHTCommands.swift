@@ -2,6 +2,7 @@ import ArgumentParser
 import Control
 import Foundation
 import KRPC
+import Metainfo
 import Primitives
 
 struct DHTGroup: ParsableCommand {
@@ -64,6 +65,17 @@ enum ItemValue {
         guard let bytes = Hex.decode(text), Item.isWellFormed(bytes) else { throw Failure(.usage, "--hex takes one bencoded value of at most \(KRPC.itemLimit) bytes in hexadecimal") }
         return bytes
     }
+    /// The v1 info-hash of a torrent file, a magnet link or itself: what BEP 46 can name.
+    static func torrent(_ text: String) throws -> InfoHash {
+        if let hash = InfoHash(hex: text.lowercased()) { return hash }
+        do {
+            let hash = TorrentSource.isMagnet(text) ? try Magnet(parsing: text).infoHashV1 : try Metainfo(parsing: TorrentSource.read(text)).infoHashV1
+            guard let hash else { throw Failure(.failed, "\(TorrentSource.shortName(text)): only torrents with a v1 info-hash can be published (BEP 46)") }
+            return hash
+        } catch let error as MetainfoError { throw Failure(.failed, "\(TorrentSource.shortName(text)): \(error)") } catch let error as MagnetError {
+            throw Failure(.failed, "\(TorrentSource.shortName(text)): \(error)")
+        }
+    }
     /// The text of a string, else the bencode itself.
     static func shown(_ hex: String) -> String {
         guard let bytes = Hex.decode(hex) else { return hex }
@@ -102,17 +114,25 @@ struct DHTPutCommand: DaemonCommand {
             Examples:
               btbt dht put 'hello'
               btbt dht put 'hello again' --key ~/.dht.key --salt news
+
+            With --torrent the item names a torrent (BEP 46): a file, a magnet link or an info-hash. The link that is printed
+            follows it; publish a newer torrent under the same key and salt, and who added the link gets it. A daemon that has
+            added the link itself puts the item again each hour.
+
+              btbt dht put --torrent release-2.torrent --key ~/.dht.key --salt releases
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: "A text, or with --hex a bencoded value.") var value: String
     @Flag(name: .long, help: "The value is bencode in hexadecimal.") var hex = false
+    @Flag(name: .long, help: "The value is a torrent, to be published under the key.") var torrent = false
     @Option(name: .long, help: ArgumentHelp("File with the secret key of a mutable item.", valueName: "file")) var key: String?
     @Option(name: .long, help: ArgumentHelp("Salt: several items under one key.", valueName: "text")) var salt: String?
     @Option(name: .long, help: ArgumentHelp("Sequence number (default: one more than what is stored).", valueName: "n")) var seq: Int64?
     @Option(name: .long, help: ArgumentHelp("Store only over this sequence number.", valueName: "n")) var cas: Int64?
 
     func run(_ daemon: ControlClient) throws {
-        let bytes = try ItemValue.bencoded(value, hex: hex)
+        guard !torrent || key != nil && !hex else { throw Failure(.usage, "--torrent needs --key, and goes without --hex") }
+        let bytes = torrent ? Item.value(of: try ItemValue.torrent(value)) : try ItemValue.bencoded(value, hex: hex)
         guard bytes.count <= KRPC.itemLimit else { throw Failure(.usage, "an item has at most \(KRPC.itemLimit) bytes") }
         var parameters = DHTPutParameters(value: Hex.encode(bytes))
         if let key {
@@ -126,10 +146,13 @@ struct DHTPutCommand: DaemonCommand {
         } else if salt != nil || seq != nil || cas != nil {
             throw Failure(.usage, "--salt, --seq and --cas are of mutable items: give --key as well")
         }
-        let answer = try daemon.call(ControlMethods.DHTPut.self, parameters, seconds: 70)
+        var answer = try daemon.call(ControlMethods.DHTPut.self, parameters, seconds: 70)
+        if torrent, let publicKey = parameters.publicKey.flatMap({ Hex.decode($0) }) {
+            answer.link = MutableMagnet.Source(key: publicKey, salt: Array((salt ?? "").utf8)).link
+        }
         if answer.stored == 0 { throw Failure(.failed, "no node stored it" + (answer.refusal.map { ": \($0)" } ?? "")) }
         if global.json { return JSONOutput.show(answer) }
-        Terminal.out("\(parameters.publicKey ?? answer.target)")
+        Terminal.out(answer.link ?? parameters.publicKey ?? answer.target)
         Terminal.error("stored at \(answer.stored) node\(answer.stored == 1 ? "" : "s")" + (answer.refusal.map { "; one refused: \($0)" } ?? ""))
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Control
 import Foundation
 import Glibc
+import KRPC
 import Metainfo
 
 struct AddCommand: DaemonCommand {
@@ -14,6 +15,7 @@ struct AddCommand: DaemonCommand {
               btbt add debian.torrent --save /srv/downloads
               btbt add *.torrent --save /srv/archive --skip-check
               btbt add 'magnet:?xt=urn:btih:…' --save /srv/downloads --peer 192.0.2.7:6881
+              btbt add 'magnet:?xs=urn:btpk:…'            a torrent that follows an item of the DHT
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: ArgumentHelp("Torrent files, magnet links, or http addresses of torrent files.", valueName: "file|magnet|url")) var sources: [String]
@@ -88,10 +90,15 @@ extension TorrentSource {
         return AddParameters(torrent: Data(try read(source)).base64EncodedString())
     }
 
-    /// Also the hexadecimal info-hash of the swarm; refuses what is no torrent before anything is started.
+    /// Also the hexadecimal info-hash of the swarm, or the target of the item that a link follows; refuses what is no torrent before anything is started.
     static func identify(_ source: String) throws -> (hash: String, parameters: AddParameters) {
         do {
-            if isMagnet(source) { return (try Magnet(parsing: source).infoHash.hex, AddParameters(magnet: source)) }
+            if isMagnet(source) {
+                if let link = try MutableMagnet(parsing: source) {
+                    return (Item.target(key: link.source.key, salt: link.source.salt).digest.hex, AddParameters(magnet: source))
+                }
+                return (try Magnet(parsing: source).infoHash.hex, AddParameters(magnet: source))
+            }
             let bytes = try read(source)
             return (try Metainfo(parsing: bytes).infoHash.hex, AddParameters(torrent: Data(bytes).base64EncodedString()))
         } catch let error as MetainfoError {

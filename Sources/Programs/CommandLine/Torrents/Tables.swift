@@ -79,6 +79,13 @@ struct ShowCommand: DaemonCommand {
         line("added", Self.date(t.addedAt))
         line("completed", t.completedAt.map(Self.date))
         line("private", t.private ? "yes" : nil)
+        if let f = details.follows {
+            line("follows", f.link)
+            line("version", (f.sequence.map { "sequence number \($0)" } ?? "not seen yet") + (f.replacedBy.map { ", replaced by \($0)" } ?? ""))
+            line("looked at", f.looked.map { Self.date($0) + (f.nextLook.map { ", next " + Self.date($0) } ?? "") })
+            line("earlier", f.earlier.joined(separator: "  "))
+            line("", f.error)
+        }
         line("comment", details.comment)
         line("created by", details.createdBy)
         for (tier, urls) in details.trackers.enumerated() { line(tier == 0 ? "trackers" : "", urls.joined(separator: "  ")) }
