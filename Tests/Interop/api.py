@@ -74,8 +74,7 @@ class Api:
         self.down = self.folder / 'down'
         self.down.mkdir()
         self.ip, self.web = address(1), 18080
-        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down), rss__allow_local=True,
-                           api__stream_timeout=streaming.PATIENCE)
+        self.daemon = Ccbt(self.folder / 'state', self.ip, api__enable=True, api__listen=[f'{self.ip}:{self.web}'], disk__download_dir=str(self.down), rss__allow_local=True)
         self.state = self.folder / 'state'
         (self.state / 'api').mkdir(parents=True, mode=0o700)
         self.state.chmod(0o700)

@@ -1,12 +1,10 @@
 """Cases of api.py: files of torrents as bytes, complete ones and while they are fetched. Python's http.client, curl, and a seeder (libtorrent) of a known rate."""
-import http.client, os, shutil, socket, subprocess, threading, time, urllib.parse
+import http.client, json, os, shutil, socket, subprocess, threading, time, urllib.parse
 
 from clients import Libtorrent
 from content import Torrent, single_file
 from sandbox import address, until
 
-# Seconds. Enough for the first connection of a busy machine; two cases wait it out.
-PATIENCE = 12
 SIZE = (24 << 20) + 12345
 
 
@@ -24,7 +22,7 @@ class Source:
         single_file(self.folder / 'film.mp4', SIZE, seed=9)
         (self.folder / 'page.html').write_text('<script>window.stolen=1</script>' * 50)
         (self.folder / 'drawing.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>')
-        (self.folder / self.HARD).write_bytes(os.urandom(4000))
+        (self.folder / self.HARD).write_bytes(bytes(range(250)) * 16)
         (self.folder / 'empty.mp3').write_bytes(b'')
         self.torrent = Torrent(self.folder, piece=128 << 10)
         self.files = sorted(p for p in self.folder.rglob('*') if p.is_file())
@@ -65,9 +63,9 @@ def info(h, source): return h.get(f'torrents/info?hashes={source.torrent.hash}')
 
 def in_one_life(case):
     """No case may cost the worker its life: the supervisor would start another, and clients would ask again."""
-    def body(api):
+    def body(api, *more):
         pid = api.daemon.workers()['api:0']['pid']
-        case(api)
+        case(api, *more)
         same(api.daemon.workers()['api:0']['pid'], pid, "the API worker's process")
     return body
 
@@ -190,32 +188,52 @@ def while_downloading(api):
     finally: seeder.stop()
 
 
-@in_one_life
+def patience(api, seconds):
+    """api.stream_timeout; None: as it was. The worker reads it at its start."""
+    before, h = api.daemon.workers()['api:0']['pid'], api.logged()
+    same(h.request('PATCH', '/api/v1/settings', json.dumps({'api.stream_timeout': seconds}), {'Content-Type': 'application/json'}).status, 204)
+    until(lambda: api.daemon.workers()['api:0']['pid'] not in (0, before) and api.daemon.workers()['api:0']['state'] == 'ready', 40, what='another API worker')
+    until(lambda: api.http().request('GET', '/readyz').status == 200, 30, what='/readyz')
+
+
 def ends(api):
-    """Nothing comes, the reader takes nothing, the client goes: each ends the stream."""
+    """The client goes, nothing comes, the reader takes nothing: each ends the stream."""
     s = Source(api)
     h = add(api, s, False)
     until(lambda: info(h, s)['state'] == 'stalledDL', 30, what='the torrent')
     path = f'/api/v1/torrents/{s.torrent.hash}/files/{s.index("film.mp4")}'
+    leaves(api, path, h)
+    patience(api, 4)
+    try: runs_out(api, path, h, s)
+    finally: patience(api, None)
 
-    def served(port):
-        """Whether the worker still has the connection from our `port`."""
-        for line in open('/proc/net/tcp').read().splitlines()[1:]:
-            words = line.split()
-            if words[1].endswith(f':{api.web:04X}') and words[2].endswith(f':{port:04X}') and words[3] in ('01', '08'): return True
-        return False
 
+def served(api, port):
+    """Whether the worker still has the connection from our `port`."""
+    for line in open('/proc/net/tcp').read().splitlines()[1:]:
+        words = line.split()
+        if words[1].endswith(f':{api.web:04X}') and words[2].endswith(f':{port:04X}') and words[3] in ('01', '08'): return True
+    return False
+
+
+@in_one_life
+def leaves(api, path, h):
+    """Long before the 60 s in which something might come."""
     gone = Player(api, path, cookie=h.cookie)
     same(gone.status, 200)
     port = gone.sock.getsockname()[1]
-    assert served(port)
+    assert served(api, port)
     gone.sock.shutdown(socket.SHUT_RDWR)
     gone.close()
-    until(lambda: not served(port), PATIENCE - 2, 0.05, 'the stream of a client that left to end')
+    until(lambda: not served(api, port), 30, 0.05, 'the stream of a client that left to end')
+
+
+@in_one_life
+def runs_out(api, path, h, s):
     waiting = Player(api, path, cookie=h.cookie)
     try:
-        waiting.read()
-        raise AssertionError('bytes that nobody has')
+        got = waiting.read()
+        raise AssertionError(f'{waiting.status}, {len(got)} bytes that nobody has')
     except (http.client.IncompleteRead, ConnectionResetError): pass
     same(h.post('torrents/delete', {'hashes': s.torrent.hash, 'deleteFiles': 'true'}).status, 200)
     until(lambda: h.get('torrents/info').json() == [], 30, what='the removal')
@@ -223,7 +241,7 @@ def ends(api):
     until(lambda: info(h, s)['progress'] == 1, 60, what='the check')
     slow = Player(api, path, cookie=h.cookie)
     port = slow.sock.getsockname()[1]
-    until(lambda: not served(port), PATIENCE + 30, what='the stream that nobody reads to end')
+    until(lambda: not served(api, port), 40, what='the stream that nobody reads to end')
     try:
         assert len(slow.read()) < SIZE
         raise AssertionError('the whole file was in buffers')
