@@ -64,7 +64,7 @@ class Bench:
 
     def ccbt(self, n, ip=None, **options):
         ip = ip or address(n)
-        c = Ccbt(self.place('ccbt'), address(n), **({'discovery__enable_lsd': True, 'network__listen_interface': ip} | options))
+        c = Ccbt(self.place('ccbt'), address(n), **({'discovery__enable_lsd': True} | options))
         if ':' in ip:
             plain = c.argv
             c.argv = lambda: plain()[:-1] + [f'[{ip}]:{c.port}']

@@ -139,7 +139,7 @@ class Bench:
     def ccbt(self, n=None, **options):
         self.n += 1
         ip = address(n or self.n)
-        return Ccbt(self.folder / f'ccbt{self.n}', ip, **({'network__listen_interface': ip, 'nat__auto_map_ports': True, 'nat__nat_discovery_interval': 10, 'discovery__enable_dht': True,
+        return Ccbt(self.folder / f'ccbt{self.n}', ip, **({'nat__auto_map_ports': True, 'nat__nat_discovery_interval': 10, 'discovery__enable_dht': True,
                                                                       'discovery__dht_bootstrap_nodes': []} | options)).start()
 
     def case(self, name, body):

@@ -30,7 +30,7 @@ class Bench:
         return path
 
     def ccbt(self, started, n):
-        c = Ccbt(self.folder / f'ccbt{len(started)}-{self.n}', address(n), network__listen_interface=address(n))
+        c = Ccbt(self.folder / f'ccbt{len(started)}-{self.n}', address(n))
         started.append(c)
         self.n += 1
         return c.start()

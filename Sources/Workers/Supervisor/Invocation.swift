@@ -57,6 +57,21 @@ package struct Invocation: Sendable {
         }
     }
 
+    /// What --listen says in the words of the options, for everything else that goes by them: announces and datagrams leave from the
+    /// address where peers find us. Of several addresses none is the only one: then all interfaces, of both families if any is IPv6.
+    package func override(_ settings: inout Settings) {
+        guard let first = listen.first else { return }
+        let any = Endpoint(address: listen.allSatisfy(\.isIPv4) ? "0.0.0.0" : "::", port: 0)!
+        let only = listen.allSatisfy { ($0.high, $0.low) == (first.high, first.low) } ? first : any
+        do throws(SettingsError) {
+            try settings.set("network.listen_interface", .untyped(only.address))
+            try settings.set("network.listen_port", .untyped("\(first.port)"))
+        } catch {
+            // An address and a port of an endpoint are what these options take.
+            preconditionFailure(error.description)
+        }
+    }
+
     /// Where to listen for peers.
     package func endpoints(_ settings: Settings) -> [Endpoint] {
         if !listen.isEmpty { return listen }

@@ -209,6 +209,8 @@ package final class Supervisor {
     private static func resolved(_ invocation: Invocation) throws(StartError) -> Settings {
         var settings = try invocation.resolve()
         for error in StoredSettings.apply(in: invocation.stateDirectory, to: &settings) { log(.warning, "a stored setting is passed over: \(error)") }
+        // Stored ones too: the sockets are where the command line says.
+        invocation.override(&settings)
         return settings
     }
 

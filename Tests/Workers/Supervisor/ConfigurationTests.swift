@@ -77,6 +77,15 @@ import Testing
     @Test func listenOverridesTheSettings() throws {
         let some = try Invocation(stateDirectory: "/s", listen: ["127.0.0.1:1", "[::1]:2"])
         #expect(some.endpoints(Settings()).map(\.description) == ["127.0.0.1:1", "[::1]:2"])
+        for (listen, address, port) in [
+            (["127.0.0.1:1"], "127.0.0.1", 1), (["127.0.0.1:1", "127.0.0.1:2"], "127.0.0.1", 1), (["10.0.0.1:5", "10.0.0.2:6"], "0.0.0.0", 5),
+            (["127.0.0.1:1", "[::1]:2"], "::", 1), (["[::]:0"], "::", 0), ([], "10.9.9.9", 7),
+        ] {
+            let invocation = try Invocation(stateDirectory: "/s", listen: listen, settings: ["network.listen_interface=10.9.9.9", "network.listen_port=7"])
+            var settings = try invocation.resolve()
+            invocation.override(&settings)
+            #expect(settings.string("network.listen_interface") == address && settings.int("network.listen_port") == port)
+        }
         let none = try Invocation(stateDirectory: "/s", settings: ["network.listen_interface=::", "network.listen_port=7"])
         #expect(none.endpoints(try none.resolve()).map(\.description) == ["[::]:7"])
     }

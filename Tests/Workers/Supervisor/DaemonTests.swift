@@ -206,9 +206,9 @@ import Testing
         try "[disk]\ndownload_dir = \"relative\"\n".write(toFile: file, atomically: true, encoding: .utf8)
         try d.signal(SIGHUP)
         try await d.waitForLog("the configuration was not taken, the old one stays: \(file):2: disk.download_dir")
-        try "[disk]\ndownload_dir = \"/b\"\n[network]\nlisten_port = 1234\n".write(toFile: file, atomically: true, encoding: .utf8)
+        try "[disk]\ndownload_dir = \"/b\"\n[network]\nmax_half_open = 1234\n".write(toFile: file, atomically: true, encoding: .utf8)
         try d.signal(SIGHUP)
-        try await d.waitForLog("configuration read again: 1 option changed; a restart is needed for network.listen_port")
+        try await d.waitForLog("configuration read again: 1 option changed; a restart is needed for network.max_half_open")
         try await d.wait("workers hear it") { d.events.filter { $0.text == "settings /b" }.count == 4 }
         try d.signal(SIGHUP)
         try await d.waitForLog("nothing changed")
