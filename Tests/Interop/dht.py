@@ -15,6 +15,7 @@ import sandbox
 from clients import Ccbt, Client, Libtorrent
 from content import Torrent, bencode, single_file
 from sandbox import BIN, address, until
+from version2 import make
 
 # The key pair of BEP 44's test vectors; libtorrent takes the expanded private key.
 EXPANDED = 'e06d3183d14159228433ed599221b80bd0a5ce8352e4bdf0262f76786ef1c74db7e7a9fea2c0eb269d61e3b38e450a22e754941ac78479d6c54e1faf6037881d'
@@ -197,6 +198,8 @@ def main():
     bench.case('BEP 46: a newer item adds the next version beside the old', lambda: next_version(bench, others))
     bench.case('BEP 46: dht put --torrent, read by libtorrent, ccbt MAGNET downloads it', lambda: published(bench, ours, others))
     bench.case('BEP 45: asked at either of two addresses, it answers from there', lambda: addresses(bench))
+    bench.case('hybrid: libtorrent has the v2 hash alone and finds our seed', lambda: hybrid(bench, ours, first, False))
+    bench.case('hybrid: ccbt has the v2 hash alone and finds the seed of libtorrent', lambda: hybrid(bench, ours, first, True))
     bench.case('private torrent is neither looked up nor announced', lambda: private(bench, ours, others))
     bench.case('hostile: token replayed from another address', lambda: replay(where))
     bench.case('hostile: forged answers and queries change no table', lambda: forged(ours, where))
@@ -376,6 +379,28 @@ def published(bench, ours, others):
     # The publisher's own daemon follows what it seeds, and so keeps the item.
     check(ours.btbt('add', a['link'], '--save', bench.source)[0]['hash'] == t.hash, 'another torrent')
     check(ours.btbt('show', t.hash)['follows']['sequence'] == 1, 'it does not follow')
+
+
+def hybrid(bench, ours, first, to_us):
+    """A hybrid is announced under both its hashes; the v2 one is cut to 20 bytes (BEP 52)."""
+    source = single_file(bench.source / f'hybrid {to_us}', 3 << 20, seed=31 + to_us)
+    file, _, _, v2 = make(source, 'hybrid', 64 << 10, bench.folder / f'{source.name}.torrent')
+    link, down = f'magnet:?xt=urn:btmh:1220{v2}', bench.folder / f'down {source.name}'
+    down.mkdir()
+    other = Libtorrent(bench.folder / f'lt {source.name}', address(17 + to_us), **LIBTORRENT).start()
+    try:
+        other.call('node', ip=first.ip, port=first.port)
+        whole = lambda: ours.btbt('show', v2)['summary']['progress'] == 1
+        if to_us: other.add(file, bench.source)
+        else: ours.btbt('add', file, '--save', bench.source)
+        until(lambda: other.stat()['complete'] if to_us else whole(), 30, 0.2, 'the seed to check its data')
+        # Who looks before the announce has come looks again a minute later.
+        until(lambda: (other if to_us else ours).port in [int(p.rsplit(':', 1)[1]) for p in ours.btbt('dht', 'lookup', v2[:40])['peers']], 60, 0.2, 'the announce')
+        if to_us: ours.btbt('add', link, '--save', down)
+        else: other.call('magnet_add', link=link, folder=str(down))
+        until(lambda: whole() if to_us else other.stat()['complete'], 90, 0.2, 'the download')
+        until(lambda: (down / source.name).exists() and same(down / source.name, source), 10, 0.2, 'the same bytes')
+    finally: other.stop()
 
 
 def private(bench, ours, others):

@@ -9,21 +9,33 @@ extension DHTCore {
 
     /// Needs a torrent that is not private (BEP 27). `isSeed`: for BEP 33.
     package mutating func torrentAdded(_ id: TorrentID, _ infoHash: InfoHash, isSeed: Bool, now: Instant) {
-        let known = torrents[id]
-        torrents[id, default: Torrent(hash: NodeID(infoHash), isSeed: isSeed)].hash = NodeID(infoHash)
-        torrents[id]!.isSeed = isSeed
-        if known == nil { schedule.set(id.int, now) }
+        if torrents[id] != nil {
+            torrents[id]!.hash = NodeID(infoHash)
+            torrents[id]!.isSeed = isSeed
+            return
+        }
+        let row = freeRows.popLast() ?? rows.count
+        if row == rows.count { rows.append(id) } else { rows[row] = id }
+        var torrent = Torrent(hash: NodeID(infoHash), isSeed: isSeed, row: row)
+        // It may have been removed and come back while it was searched for.
+        torrent.searching = searches.values.count {
+            guard case .torrent(id) = $0.purpose else { return false }
+            return true
+        }
+        torrents[id] = torrent
+        schedule.set(row, now)
     }
     package mutating func torrentRemoved(_ id: TorrentID) {
-        guard torrents.removeValue(forKey: id) != nil else { return }
-        schedule.remove(id.int)
+        guard let torrent = torrents.removeValue(forKey: id) else { return }
+        schedule.remove(torrent.row)
+        freeRows.append(torrent.row)
     }
     /// A download has ended: the next announce says so.
     package mutating func torrentCompleted(_ id: TorrentID) { torrents[id]?.isSeed = true }
     package mutating func peersWanted(_ id: TorrentID, now: Instant) {
         guard let torrent = torrents[id], torrent.searching == 0 else { return }
         if let last = torrent.lastSearch, last + Self.spacing > now { return }
-        schedule.set(id.int, now)
+        schedule.set(torrent.row, now)
     }
     /// What is announced; 0 announces nothing.
     package mutating func setAnnouncePort(_ port: UInt16) { announcePort = port }
@@ -33,7 +45,7 @@ extension DHTCore {
         guard isOnline else { return }
         while torrentSearches < configuration.searches, let top = schedule.top, top.due <= now {
             schedule.remove(top.row)
-            let id = TorrentID(top.row)
+            let id = rows[top.row]
             guard let torrent = torrents[id] else { continue }
             torrents[id]!.lastSearch = now
             for f in families.indices where families[f].table.count > 0 { start(f, torrent.hash, .torrent(id), now: now, into: &effects) }
@@ -45,10 +57,10 @@ extension DHTCore {
     mutating func torrentEnded(_ serial: UInt32, _ id: TorrentID, now: Instant) {
         remove(serial)
         torrentSearches -= 1
-        guard torrents[id] != nil else { return }
+        guard let torrent = torrents[id] else { return }
         torrents[id]!.searching -= 1
-        guard torrents[id]!.searching == 0 else { return }
+        guard torrent.searching == 1 else { return }
         // Spread, so that torrents which were added together do not stay together.
-        schedule.set(id.int, now + configuration.announceInterval - random.jitter(configuration.announceInterval / 10))
+        schedule.set(torrent.row, now + configuration.announceInterval - random.jitter(configuration.announceInterval / 10))
     }
 }

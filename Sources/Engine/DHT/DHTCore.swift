@@ -33,6 +33,8 @@ package struct DHTCore: Sendable {
         var lastSearch: Instant?
         /// Lookups under way; one for each family.
         var searching = 0
+        /// Its place in ``DHTCore/rows``.
+        let row: Int
     }
 
     package let configuration: DHTConfiguration
@@ -61,7 +63,10 @@ package struct DHTCore: Sendable {
     static let requestLimit = 64
 
     var torrents: [TorrentID: Torrent] = [:]
-    /// By the torrent's id; those that are searched for now are not in it.
+    /// Ids may be any numbers, and the schedule takes small ones.
+    var rows: [TorrentID] = []
+    var freeRows: [Int] = []
+    /// By the torrent's row; those that are searched for now are not in it.
     var schedule = DeadlineHeap()
     var announcePort: UInt16 = 0
 

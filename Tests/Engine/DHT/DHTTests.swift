@@ -364,6 +364,45 @@ let one = Endpoint("20.1.0.1:1001")!, two = Endpoint("21.2.0.2:1002")!, six = En
     }
 }
 
+@Suite struct AnnouncingTests {
+    /// Lookups of `hash` that were begun since the last call.
+    private func asked(_ s: Stage) -> Int {
+        defer { s.effects.removeAll() }
+        return s.sent.count {
+            guard case .query(_, _, .getPeers(let wanted, _, _, _), _) = $0.message else { return false }
+            return wanted == hash
+        }
+    }
+
+    /// A hybrid's second swarm has a number beyond two thousand million.
+    @Test func numbersOfTorrentsMayBeAny() {
+        let s = Stage()
+        for n in 1...4 { s.meet(node(n)) }
+        s.effects.removeAll()
+        for id in [TorrentID(rawValue: 1 << 31 | 5), TorrentID(rawValue: .max), TorrentID(rawValue: 0)] {
+            s.core.torrentAdded(id, hash.digest, isSeed: false, now: s.now)
+            s.later(.seconds(1))
+            #expect(asked(s) > 0)
+            s.core.torrentRemoved(id)
+        }
+        #expect(s.core.rows.count == 1)
+    }
+
+    /// Paused and resumed in the middle of a search.
+    @Test func whoComesBackWhileSearchedForIsSearchedForAgain() {
+        let s = Stage(), id = TorrentID(rawValue: 7)
+        for n in 1...4 { s.meet(node(n)) }
+        s.core.torrentAdded(id, hash.digest, isSeed: false, now: s.now)
+        s.later(.seconds(1))
+        #expect(asked(s) > 0)
+        s.core.torrentRemoved(id)
+        s.core.torrentAdded(id, hash.digest, isSeed: false, now: s.now)
+        s.later(.minutes(5))
+        #expect(asked(s) > 0)
+        #expect(s.core.torrents[id]!.searching == 0 && s.core.schedule.contains(s.core.torrents[id]!.row))
+    }
+}
+
 @Suite struct WorldTests {
     /// A slice of `make dht-sim`: 60 nodes, churn, lost datagrams.
     @Test func lookupsFindWhatWasAnnounced() {
