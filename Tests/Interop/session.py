@@ -367,6 +367,28 @@ class Session:
         self.btbt('resume', t['hash'])
         self.whole('many')
 
+    def exact(self):
+        """No peer has the metadata: the addresses of the link do. The first one lies, the second is a page, the third is right."""
+        from urllib.parse import quote
+        lie = self.web.put('/lie.torrent', self.file['single'].read_bytes())
+        page = self.web.put('/page', b'<html>', kind='text/html')
+        right = self.web.put('/right.torrent', self.file['many'].read_bytes())
+        magnet = f'magnet:?xt=urn:btih:{self.torrents["many"].hash}'
+        for url in (lie, page, right): magnet += f'&xs={quote(url, safe="")}'
+        self.btbt('add', magnet, '--save', self.down())
+        until(lambda: self.get('many')['hasMetadata'], 30, what='the metadata')
+        self.btbt('peers', 'add', self.torrents['many'].hash, f'{self.seeder.ip}:{self.seeder.port}')
+        self.whole('many')
+        # A torrent that nobody has. The address that was out of reach is asked again after a restart of everything.
+        lone = Torrent(single_file(self.folder / 'lone' / 'lone.bin', 99999, seed=9), piece=32 << 10)
+        late = self.web.root + '/late.torrent'
+        self.btbt('add', f'magnet:?xt=urn:btih:{lone.hash}&xs={quote(late, safe="")}', '--save', self.down())
+        time.sleep(1)
+        assert not self.all()[lone.hash]['hasMetadata']
+        self.web.put('/late.torrent', lone.write(self.folder / 'lone.torrent').read_bytes())
+        self.kill()
+        until(lambda: self.all()[lone.hash]['hasMetadata'], 30, what='the metadata after a restart')
+
     def numbers(self):
         before = self.btbt('stats')
         h = self.add('single', '--save', self.down())
@@ -432,7 +454,7 @@ CASES = [
     ('incomplete folder and suffix, killed on the way', 'incomplete', True), ('files and folders renamed, checked again', 'renames', True),
     ('content with and without a folder', 'layouts', True), ('trackers added, changed, replaced; export', 'trackers', True), ('states and hashes of pieces', 'pieces', True),
     ('watch folder takes torrents and magnets', 'watching', True), ('programs get arguments, not a shell', 'programs', True), ('feeds and rules', 'feeds', True),
-    ('torrents by address, local ones refused', 'addresses', True), ('a magnet that stops at its metadata', 'stopping', True), ('totals and log', 'numbers', False),
+    ('torrents by address, local ones refused', 'addresses', True), ('a magnet that stops at its metadata', 'stopping', True), ('metadata from the address in a magnet', 'exact', True), ('totals and log', 'numbers', False),
     ('changes only, after a snapshot', 'changes', True), ('workers confine themselves, unless told not to', 'confinement', True),
 ]
 

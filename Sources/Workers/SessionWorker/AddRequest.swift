@@ -13,6 +13,8 @@ extension SessionShell {
         var content: StoredTorrents.Content
         /// BEP 5 `nodes`, for a DHT node that knows nobody yet.
         var nodes: [Metainfo.DHTNode] = []
+        /// `xs` of a magnet link.
+        var exactSources: [String] = []
     }
 
     func add(_ from: Asker, _ line: UnsafeRawBufferPointer) {
@@ -61,7 +63,7 @@ extension SessionShell {
             case .failure(let error): finish(token, error: error)
             case .success(let parsed):
                 let facts = parsed.new.facts
-                additions[token] = Addition(hash: facts.infoHash, content: parsed.content)
+                additions[token] = Addition(hash: facts.infoHash, content: parsed.content, exactSources: parsed.exactSources)
                 pending[token]?.kind = .add(name: parsed.new.options.name.isEmpty ? facts.name : parsed.new.options.name)
                 feed(.command(token: token, .add(parsed.new)))
                 if !parsed.nodes.isEmpty, !facts.isPrivate {
@@ -124,7 +126,7 @@ extension SessionShell {
             var levels = try Self.levels(only: p.only, priorities: p.priorities, of: nil)
             if p.only == nil, p.priorities == nil, let chosen = magnet.selectOnly { levels = .only(chosen.ranges) }
             let named = magnet.peers.compactMap(\.endpoint).filter(\.isDialable)
-            return Parsed(new: new(MagnetReading.facts(magnet), peers + named, comment: "", levels), content: .magnet(magnet.link, savePath: save))
+            return Parsed(new: new(MagnetReading.facts(magnet), peers + named, comment: "", levels), content: .magnet(magnet.link, savePath: save), exactSources: magnet.exactSources)
         default: throw ControlError(.invalidParameters, "exactly one of torrent, magnet and url must be given")
         }
     }

@@ -9,6 +9,8 @@ import WorkerKit
 struct Addition {
     let hash: InfoHash
     let content: StoredTorrents.Content
+    /// `xs` of a magnet link.
+    let exactSources: [String]
 }
 /// A magnet's metadata on its way there.
 struct StoredMetadata: Sendable {
@@ -114,6 +116,7 @@ extension SessionShell {
         tellWatchersRemoved(id, hash)
         apiRemoved(id)
         followedRemoved(hash)
+        exactSources.entries[id.rawValue] = nil
         for token in moveWaiters.removeValue(forKey: id.rawValue) ?? [] {
             finish(token, error: ControlError(.notFound, "the torrent was removed meanwhile"))
         }

@@ -103,7 +103,16 @@ extension SessionShell {
             assemblies[m.torrent] = assembly
             return
         }
-        let record = row.record, info = assembly.bytes
+        let hash = row.record.facts.infoHash
+        metadataCame(id, info: assembly.bytes) { failure in
+            if let failure { log.error("\(hash): metadata from a peer shard: \(failure)") }
+        }
+    }
+
+    /// A magnet's info dictionary, whole. `then`: why it is not taken.
+    func metadataCame(_ id: TorrentID, info: [UInt8], _ then: @escaping (String?) -> Void) {
+        guard let row = core.row(id), !row.record.facts.hasMetadata, metadata[id.rawValue] == nil else { return then(nil) }
+        let record = row.record
         let note = TorrentReading.Note(
             savePath: record.savePath, addedAt: record.addedAt, isPaused: record.isPaused, isSequential: record.isSequential)
         let files = self.files, layout = record.options.layout
@@ -118,10 +127,13 @@ extension SessionShell {
         }) { [self] result in
             switch result {
             case .success(let reading) where reading.facts.isNamed(as: record.facts):
-                guard let row = core.row(id), !row.record.facts.hasMetadata else { return }
+                guard let row = core.row(id), !row.record.facts.hasMetadata else { return then(nil) }
                 if reading.missingLayers.isEmpty { store(id, reading) } else { wantLayers(id, row, reading, info: info) }
-            case .success: log.error("\(record.facts.infoHash): metadata with another hash came from a peer shard")
-            case .failure(let why): feed(.unusable(id, "the metadata cannot be used: \(why)"))
+                then(nil)
+            case .success: then("it is of another torrent")
+            case .failure(let why):
+                feed(.unusable(id, "the metadata cannot be used: \(why)"))
+                then(nil)
             }
             act()
         }

@@ -223,6 +223,7 @@ extension SessionShell {
     /// The core's word on a command: refused, or stored and carried out.
     func answered(_ token: UInt64, _ id: TorrentID, _ refusal: CatalogRefusal?) {
         let addition = additions.removeValue(forKey: token)
+        if refusal == nil, let addition { haveExactSources(id, addition.exactSources) }
         guard token != 0 else { return }
         if let refusal { return finish(token, error: Self.error(refusal)) }
         guard let request = pending[token] else { return }

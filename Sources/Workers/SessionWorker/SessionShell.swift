@@ -62,6 +62,7 @@ package final class SessionShell: WorkerShell {
     var folders: FolderWatch
     var rss: FeedTable
     var follows: FollowTable
+    var exactSources = ExactSources()
     var effects: [CatalogEffect] = []
     var replaying: [CatalogLink] = []
 
@@ -249,7 +250,7 @@ package final class SessionShell: WorkerShell {
         resumeReading()
         next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), turnFollowing(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
-        next = min(next, restartTurn(now), turnMail(now))
+        next = min(next, restartTurn(now), turnMail(now), turnExactSources(now))
         server.flush()
         return min(next, core.nextCommit)
     }
