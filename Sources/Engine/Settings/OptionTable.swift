@@ -28,6 +28,7 @@ package enum OptionTable {
 
     private static let network: [Option] = [
         integer("network.listen_port", 64122, 0...65535, "TCP port for incoming peers; 0 takes any free port"),
+        integer("network.listen_port_range", 0, 0...1000, "ports after listen_port (or --listen) of which the first free one is taken when it is in use"),
         option("network.listen_interface", .address, .text("0.0.0.0"), "address to listen on; :: takes IPv6, and IPv4 as well"),
         // One thread each; tables of the workers have 64 places.
         integer("network.peer_shards", 1, 1...64, "peer worker processes; torrents are spread over them by info-hash"),

@@ -13,6 +13,8 @@ struct Listeners {
         let kind: ListenerKind
         /// As configured; port 0 takes any.
         let wanted: Endpoint
+        /// Ports after the wanted one that do as well when it is in use.
+        var more = 0
         var fd: Int32 = -1
         /// As bound.
         var bound: Endpoint
@@ -28,7 +30,8 @@ struct Listeners {
     private let controlPath: String
     private var nextID = 0
 
-    init(endpoints: [Endpoint], api: [Endpoint] = [], controlPath: String, datagrams use: DatagramUse) {
+    /// `more`: ports after those of the peers' endpoints that do as well.
+    init(endpoints: [Endpoint], more: Int = 0, api: [Endpoint] = [], controlPath: String, datagrams use: DatagramUse) {
         self.controlPath = controlPath
         let none = Endpoint(ipv4: 0, port: 0)
         sockets.append(Socket(kind: .controlSocket, wanted: none, bound: none, dualStack: false))
@@ -36,7 +39,7 @@ struct Listeners {
             // [::] takes IPv4 too, unless an IPv4 socket of that port was asked for beside it.
             let alone = !endpoints.contains { $0.isIPv4 && $0.port == endpoint.port }
             let dualStack = endpoint.isUnspecified && alone
-            sockets.append(Socket(kind: .peerTCP, wanted: endpoint, bound: endpoint, dualStack: dualStack))
+            sockets.append(Socket(kind: .peerTCP, wanted: endpoint, more: endpoint.port == 0 ? 0 : more, bound: endpoint, dualStack: dualStack))
             let shared = use.discovery && use.discoveryPort == 0
             if shared || use.shards > 0 {
                 datagrams.append(
@@ -100,7 +103,7 @@ struct Listeners {
 
     /// Where datagrams of that row are received; nil while the TCP port that they share is not known.
     private func target(of row: Int) -> Endpoint? {
-        guard let i = datagrams[row].follows, datagrams[row].wanted.port == 0 else { return datagrams[row].wanted }
+        guard let i = datagrams[row].follows, datagrams[row].wanted.port == 0 || sockets[i].more > 0 else { return datagrams[row].wanted }
         return sockets[i].fd < 0 ? nil : sockets[i].bound
     }
 
@@ -141,13 +144,25 @@ struct Listeners {
         switch sockets[i].kind {
         case .controlSocket: sockets[i].fd = try Sockets.listenUnix(controlPath, mode: 0o600)
         case .peerTCP, .apiTCP:
-            let fd = try Sockets.listenTCP(sockets[i].wanted, dualStack: sockets[i].dualStack)
+            let fd = try listen(sockets[i])
             do throws(Errno) { sockets[i].bound = try Sockets.localEndpoint(fd) } catch {
                 Descriptor.close(fd)
                 throw error
             }
             sockets[i].fd = fd
         case .peerUDP, .discoveryUDP: preconditionFailure("not a stream socket")
+        }
+    }
+
+    /// On the first free port of its range.
+    private func listen(_ socket: Socket) throws(Errno) -> Int32 {
+        var endpoint = socket.wanted
+        let last = min(Int(endpoint.port) + socket.more, 65535)
+        while true {
+            do throws(Errno) { return try Sockets.listenTCP(endpoint, dualStack: socket.dualStack) } catch {
+                guard error.code == EADDRINUSE, endpoint.port < last else { throw error }
+                endpoint.port += 1
+            }
         }
     }
 

@@ -64,7 +64,7 @@ package final class Supervisor {
         arenas = try Arenas(shards: wanted.int("network.peer_shards"), mebibytes: wanted.int("disk.cache_size_mb"))
         core = SupervisorCore(workers: names, seed: Entropy.seed())
         listeners = Listeners(
-            endpoints: invocation.endpoints(wanted), api: api ? try invocation.apiEndpoints(wanted) : [], controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
+            endpoints: invocation.endpoints(wanted), more: wanted.int("network.listen_port_range"), api: api ? try invocation.apiEndpoints(wanted) : [], controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
     }
 
     /// Until the stop is done; the exit status.
@@ -236,7 +236,7 @@ package final class Supervisor {
             for key in fixed { running.copy(key, from: fresh) }
             var use = DatagramUse(fresh)
             use.shards = fresh.bool("network.enable_utp") ? shards : 0
-            listeners.change(to: Listeners(endpoints: invocation.endpoints(fresh), api: api, controlPath: state.controlSocket, datagrams: use))
+            listeners.change(to: Listeners(endpoints: invocation.endpoints(fresh), more: fresh.int("network.listen_port_range"), api: api, controlPath: state.controlSocket, datagrams: use))
             log(.info, "options changed: \(changed.joined(separator: ", "))")
             return post(.settingsChanged)
         }

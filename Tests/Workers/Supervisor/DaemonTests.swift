@@ -197,6 +197,20 @@ import Testing
         #expect(d.log.components(separatedBy: "cannot listen on").count == 2, "one line for all the tries")
     }
 
+    @Test func anotherPortOfTheRangeIsTaken() async throws {
+        let occupant = try Sockets.listenTCP(Endpoint("127.0.0.1:0")!)
+        defer { Descriptor.close(occupant) }
+        let endpoint = try Sockets.localEndpoint(occupant)
+        let d = try Daemon(["--listen", endpoint.description, "--set", "network.listen_port_range=100"])
+        try await d.allReady()
+        #expect(!d.log.contains("cannot listen on"))
+        try await d.wait("the shard's listener") { d.events.contains { $0.worker == "peer:0" && $0.text.hasPrefix("listener peerTCP ") } }
+        let taken = Endpoint(d.events.first { $0.worker == "peer:0" && $0.text.hasPrefix("listener peerTCP ") }!.text.split(separator: " ")[2].description)!
+        #expect(taken.port > endpoint.port && Int(taken.port) <= Int(endpoint.port) + 100)
+        // The DHT and uTP are where the peers are.
+        try await d.waitForLog("datagrams on \(taken)")
+    }
+
     @Test func configurationIsReadAgainOnHangup() async throws {
         let file = NSTemporaryDirectory() + "ccbt-\(UUID().uuidString).toml"
         defer { unlink(file) }
