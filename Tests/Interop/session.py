@@ -434,6 +434,12 @@ class Session:
             except BlockingIOError: time.sleep(0.05)
         s.close()
 
+    def waiting(self):
+        for _ in range(3):
+            os.kill(self.daemon.workers()['discovery:0']['pid'], signal.SIGKILL)
+            # An answer and not "the discovery worker is restarting", which raises.
+            self.btbt('nat', 'status')
+
     def confinement(self):
         def filtered(daemon):
             status = {name: Path(f'/proc/{w["pid"]}/status').read_text() for name, w in daemon.workers().items()}
@@ -455,7 +461,7 @@ CASES = [
     ('content with and without a folder', 'layouts', True), ('trackers added, changed, replaced; export', 'trackers', True), ('states and hashes of pieces', 'pieces', True),
     ('watch folder takes torrents and magnets', 'watching', True), ('programs get arguments, not a shell', 'programs', True), ('feeds and rules', 'feeds', True),
     ('torrents by address, local ones refused', 'addresses', True), ('a magnet that stops at its metadata', 'stopping', True), ('metadata from the address in a magnet', 'exact', True), ('totals and log', 'numbers', False),
-    ('changes only, after a snapshot', 'changes', True), ('workers confine themselves, unless told not to', 'confinement', True),
+    ('changes only, after a snapshot', 'changes', True), ('workers confine themselves, unless told not to', 'confinement', True), ('requests wait for a worker that restarts', 'waiting', True),
 ]
 
 

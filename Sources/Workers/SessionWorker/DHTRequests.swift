@@ -12,9 +12,13 @@ extension SessionShell {
     private static let dhtAnswer = TimeSpan.seconds(60)
 
     func askDiscovery<M: IPCMessage>(_ from: Asker, _ message: M, for span: TimeSpan) throws(ControlError) {
-        guard let edge = kit.edge(.discovery) else { throw ControlError(.unavailable, "the discovery worker is restarting") }
         let token = wait(from, .discovery, for: span)
-        kit.send(message, to: edge, correlation: token)
+        whenDiscovery { [self] edge in
+            // Its client may be gone by then.
+            guard pending[token] != nil else { return }
+            guard let edge else { return finish(token, error: ControlError(.unavailable, "the discovery worker is restarting")) }
+            kit.send(message, to: edge, correlation: token)
+        }
     }
 
     func lookUp(_ from: Asker, _ p: DHTLookupParameters) throws(ControlError) {

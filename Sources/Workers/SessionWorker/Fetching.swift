@@ -2,6 +2,7 @@ import Control
 import IPC
 import Observe
 import Primitives
+import WorkerKit
 
 /// A body that the discovery worker fetches for us: .torrent files by URL, feeds.
 struct FetchUnderWay {
@@ -21,7 +22,12 @@ extension SessionShell {
     private static let fetchesLimit = 64
 
     func fetch(_ url: String, limit: Int, _ then: @escaping (Result<FetchUnderWay.Fetch, ControlError>) -> Void) {
-        guard let edge = kit.edge(.discovery) else { return then(.failure(ControlError(.unavailable, "the discovery worker is restarting"))) }
+        whenDiscovery { [self] edge in
+            guard let edge else { return then(.failure(ControlError(.unavailable, "the discovery worker is restarting"))) }
+            fetch(url, limit: limit, over: edge, then)
+        }
+    }
+    private func fetch(_ url: String, limit: Int, over edge: Edge, _ then: @escaping (Result<FetchUnderWay.Fetch, ControlError>) -> Void) {
         guard fetches.count < Self.fetchesLimit else { return then(.failure(ControlError(.unavailable, "\(Self.fetchesLimit) addresses are being fetched already"))) }
         let token = nextToken
         nextToken += 1

@@ -63,6 +63,7 @@ package final class SessionShell: WorkerShell {
     var rss: FeedTable
     var follows: FollowTable
     var exactSources = ExactSources()
+    var awaitedDiscovery = AwaitedDiscovery()
     var effects: [CatalogEffect] = []
     var replaying: [CatalogLink] = []
 
@@ -250,7 +251,7 @@ package final class SessionShell: WorkerShell {
         resumeReading()
         next = min(next, tickWatchers(now), tickAPI(now), turnHooks(now), turnFolders(now), turnFeeds(now), turnFollowing(now), expirePending(now), probeStore(now))
         next = min(next, storeBans(now), server.turn(now), drainTurn(now), scheduleTurn(now), filterTurn(now))
-        next = min(next, restartTurn(now), turnMail(now), turnExactSources(now))
+        next = min(next, restartTurn(now), turnMail(now), turnExactSources(now), turnAwaitedDiscovery(now))
         server.flush()
         return min(next, core.nextCommit)
     }

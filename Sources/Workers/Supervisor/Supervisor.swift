@@ -64,7 +64,8 @@ package final class Supervisor {
         arenas = try Arenas(shards: wanted.int("network.peer_shards"), mebibytes: wanted.int("disk.cache_size_mb"))
         core = SupervisorCore(workers: names, seed: Entropy.seed())
         listeners = Listeners(
-            endpoints: invocation.endpoints(wanted), more: wanted.int("network.listen_port_range"), api: api ? try invocation.apiEndpoints(wanted) : [], controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
+            endpoints: invocation.endpoints(wanted), more: wanted.int("network.listen_port_range"), api: api ? try invocation.apiEndpoints(wanted) : [],
+            controlPath: state.controlSocket, datagrams: DatagramUse(wanted))
     }
 
     /// Until the stop is done; the exit status.
