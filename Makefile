@@ -82,7 +82,6 @@ demo: release
 
 # One debug build serves both back-ends. The simulation's seeds run among the unit tests.
 test: setup
-	-@$(MAKE) -s --no-print-directory setup-clients
 	Tests/run-all
 
 # The unit tests alone: make unit TARGETS='SwarmTests PiecesTests' for some of them.
