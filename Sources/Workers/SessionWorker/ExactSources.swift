@@ -19,12 +19,15 @@ struct ExactSources {
     static let atOnce = 4
     /// Links that are read again at a start; their peers have the others.
     static let readAtStart = 1000
+    /// At torrents that are paused.
+    static let lookAgain = TimeSpan.seconds(10)
     static let firstPause = TimeSpan.minutes(5), longestPause = TimeSpan.minutes(360)
 
     var entries: [UInt32: Entry] = [:]
     var checkAt = Instant.zero
     var isStartRead = false
-    var underWay: Int { entries.values.count { $0.isUnderWay } }
+    /// Also of torrents that were removed meanwhile.
+    var underWay = 0
 }
 
 extension SessionShell {
@@ -38,17 +41,24 @@ extension SessionShell {
         if !exactSources.isStartRead { readLinks() }
         guard !exactSources.entries.isEmpty, !isClosing, drainDeadline == nil else { return .never }
         guard now >= exactSources.checkAt else { return exactSources.checkAt }
-        exactSources.checkAt = now + .seconds(1)
-        for id in exactSources.entries.keys.sorted() where exactSources.underWay < ExactSources.atOnce {
-            guard let entry = exactSources.entries[id], !entry.isUnderWay, entry.due <= now else { continue }
-            guard let row = core.row(TorrentID(rawValue: id)), !row.record.facts.hasMetadata else {
+        var due: [UInt32] = [], next = Instant.never
+        for (id, entry) in exactSources.entries where !entry.isUnderWay {
+            if entry.due <= now { due.append(id) } else { next = min(next, entry.due) }
+        }
+        for id in due.sorted() where exactSources.underWay < ExactSources.atOnce {
+            guard let row = core.row(TorrentID(rawValue: id)), !row.record.facts.hasMetadata, let entry = exactSources.entries[id] else {
                 exactSources.entries[id] = nil
                 continue
             }
-            if row.record.isPaused || kit.edge(.discovery) == nil { continue }
+            guard !row.record.isPaused, kit.edge(.discovery) != nil else {
+                next = min(next, now + ExactSources.lookAgain)
+                continue
+            }
             fetchExact(id, row.record.facts.infoHash, entry.addresses[entry.next])
         }
-        return exactSources.checkAt
+        // Who is due and found no place comes when a fetch ends.
+        exactSources.checkAt = next
+        return next
     }
 
     private func readLinks() {
@@ -64,26 +74,34 @@ extension SessionShell {
 
     private func fetchExact(_ id: UInt32, _ hash: InfoHash, _ address: String) {
         exactSources.entries[id]!.isUnderWay = true
+        exactSources.underWay += 1
         fetch(address, limit: MetadataAssembly.limit) { [self] outcome in
-            guard case .success(.body(let bytes)) = outcome else {
-                if case .failure(let error) = outcome { return exactFailed(id, address, error.message) }
-                return exactFailed(id, address, "it leads to another magnet link")
+            let bytes: [UInt8]
+            switch outcome {
+            case .success(.body(let body)): bytes = body
+            case .success(.magnet): return exactEnded(id, address, "it leads to another magnet link")
+            case .failure(let error): return exactEnded(id, address, error.message)
             }
             // Trackers and web seeds of the file are not covered by the hash: those of the link count.
             pool({ () -> [UInt8]? in
                 guard let m = try? Metainfo(parsing: bytes), m.infoHashV1 == hash || m.infoHashV2?.truncated == hash else { return nil }
                 return Array(bytes[m.infoRange])
             }) { [self] info in
-                guard let info else { return exactFailed(id, address, "it is not this torrent's file") }
-                metadataCame(TorrentID(rawValue: id), info: info) { [self] failure in
-                    if let failure { exactFailed(id, address, failure) } else { exactSources.entries[id] = nil }
-                }
+                guard let info else { return exactEnded(id, address, "it is not this torrent's file") }
+                metadataCame(TorrentID(rawValue: id), info: info) { [self] failure in exactEnded(id, address, failure) }
             }
         }
     }
 
-    private func exactFailed(_ id: UInt32, _ address: String, _ why: String) {
+    /// `failure`: nil when nothing is left to ask for.
+    private func exactEnded(_ id: UInt32, _ address: String, _ failure: String?) {
+        exactSources.underWay -= 1
+        exactSources.checkAt = .zero
         guard var entry = exactSources.entries[id] else { return }
+        guard let why = failure else {
+            exactSources.entries[id] = nil
+            return
+        }
         log.info("\(Text.printable(address, limit: 200)): \(why)")
         entry.isUnderWay = false
         entry.next += 1

@@ -4,15 +4,8 @@ import Primitives
 import Settings
 import Supervision
 
-/// What each worker can reach once it has its settings (protocol/lifecycle.md, "Confinement"):
-///
-/// | worker | files | network | programs |
-/// |---|---|---|---|
-/// | peer | reads: resolver, CA and system files, stored .torrents, the compiled IP filter | yes | none |
-/// | discovery | as peer; writes the DHT's table and fetched IP lists | yes | none |
-/// | disk | as its user: torrents may be stored anywhere, and the places are not known at its start | no sockets, no TCP | none |
-/// | api | as its user: it serves the page, makes torrents of the user's files | as its user | `btbt create` |
-/// | session | as its user: the user's hooks run from it, with the rights that they had | as its user | hooks |
+/// What each worker can reach once it has its settings: the table of protocol/lifecycle.md, "Confinement". nil: everything that its
+/// user can. The disk worker keeps all files, as torrents may be stored anywhere and the places are not known at its start.
 extension WorkerRole {
     package func confinement(settings: Settings, stateDirectory: String) -> Confinement? {
         let stored = stateDirectory + "/torrents"

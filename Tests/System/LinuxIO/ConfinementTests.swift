@@ -76,8 +76,6 @@ extension SystemLayer {
         }
 
         @Test(.enabled(if: Confinement.landlockVersion >= 6)) func othersAreNotSignalled() throws {
-            let (ours, theirs) = try Sockets.socketPair(.stream)
-            defer { close(ours, theirs) }
             let child = try Spawn.spawn("/bin/sleep", ["sleep", "60"], environment: [], descriptors: [])
             defer {
                 try? child.signal(SIGKILL)
