@@ -3,7 +3,9 @@
 #include "kernels.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static void one_shot(const EVP_MD *kind, const uint8_t *data, size_t length, uint8_t *out) {
@@ -13,6 +15,10 @@ static void one_shot(const EVP_MD *kind, const uint8_t *data, size_t length, uin
 
 void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20) { one_shot(EVP_sha1(), data, length, out20); }
 void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32) { one_shot(EVP_sha256(), data, length, out32); }
+
+void ccbt_hmac_sha256(const uint8_t *key, size_t key_length, const uint8_t *data, size_t length, uint8_t *out32) {
+    if (key_length > INT_MAX || !HMAC(EVP_sha256(), key, (int)key_length, data, length, out32, NULL)) abort();
+}
 
 // EVP has no way to resume from a bare state, the low-level interface has.
 void ccbt_sha1_blocks_openssl(uint32_t *h, const uint8_t *data, size_t blocks) {

@@ -74,6 +74,9 @@ void ccbt_merkle_root(const uint8_t *data, size_t length, size_t width, uint8_t 
 void ccbt_sha1(const uint8_t *data, size_t length, uint8_t *out20);
 void ccbt_sha256(const uint8_t *data, size_t length, uint8_t *out32);
 
+// HMAC (RFC 2104) with SHA-256.
+void ccbt_hmac_sha256(const uint8_t *key, size_t key_length, const uint8_t *data, size_t length, uint8_t *out32);
+
 // Passwords. scrypt (RFC 7914) of `length` bytes into `out32`; 0 when OpenSSL refuses the numbers or lacks the memory
 // (128 * r * n bytes, at most 256 MiB).
 int ccbt_scrypt(const uint8_t *password, size_t length, const uint8_t *salt, size_t salt_length, uint64_t n, uint64_t r, uint64_t p, uint8_t *out32);

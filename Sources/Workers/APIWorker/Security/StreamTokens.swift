@@ -1,3 +1,5 @@
+import CHash
+
 /// Players have neither cookie nor password. What a playlist names carries a token instead: it opens the files of one torrent for
 /// reading until it ends, and nothing else.
 ///
@@ -30,11 +32,10 @@ package struct StreamTokens: Sendable {
         return same(String(parts[1]), code(hash, end))
     }
 
-    /// RFC 2104.
     private func code(_ hash: String, _ end: UInt64) -> String {
-        let block = key + [UInt8](repeating: 0, count: 64 - key.count)
-        let inner = sha256(block.map { $0 ^ 0x36 } + Array("\(end) \(hash)".utf8))
-        let digits = Array("0123456789abcdef")
-        return String(sha256(block.map { $0 ^ 0x5C } + inner).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+        let text = Array("\(end) \(hash)".utf8), digits = Array("0123456789abcdef")
+        var code = [UInt8](repeating: 0, count: 32)
+        ccbt_hmac_sha256(key, key.count, text, text.count, &code)
+        return String(code.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
     }
 }
