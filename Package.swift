@@ -84,6 +84,7 @@ var targets: [Target] = [
     wire("LSDWire", ["Primitives"]),
     wire("KRPC", ["Bencode", "CHash", "Primitives", "ByteCodec"]),
     wire("UTPWire", ["Primitives"]),
+    wire("HTTPWire", []),
 
     // Engine: decisions; pure; event + now in, effects out.
     engine("Limits", ["Primitives"]),
@@ -129,7 +130,7 @@ var targets: [Target] = [
         ]),
     .target(
         name: "APIWorker",
-        dependencies: (["WorkerKit", "IPC", "LinuxIO", "CHash", "Control", "Limits", "Settings", "Observe", "Primitives", "ByteCodec"] as [Target.Dependency]) + http,
+        dependencies: (["WorkerKit", "HTTPWire", "IPC", "LinuxIO", "CHash", "Control", "Limits", "Settings", "Observe", "Primitives", "ByteCodec"] as [Target.Dependency]) + http,
         path: "Sources/Workers/APIWorker", resources: [.copy("Web")], swiftSettings: strict),
     workers("Supervisor", ["WorkerKit", "IPC", "BlockArena", "LinuxIO", "CLinux", "Supervision", "Settings", "Observe", "Primitives", "ByteCodec", toml]),
 
@@ -197,10 +198,11 @@ var targets: [Target] = [
         name: "FuzzTargets",
         dependencies: [
             "Bencode", "Metainfo", "PeerWire", "PeerEncryption", "ProxyWire", "TrackerWire", "KRPC", "LSDWire",
-            "PortMappingWire", "UTPWire", "MicroTransport", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
+            "PortMappingWire", "UTPWire", "HTTPWire", "MicroTransport", "Filtering", "Catalog", "Control", "IPC", "Primitives", "ByteCodec",
         ],
         path: "Tests/Fuzz/Targets", swiftSettings: strict),
     tests("FuzzReplayTests", "Fuzz/Replay", ["FuzzTargets"]),
+    tests("HTTPWireTests", "Wire/HTTPWire", ["HTTPWire"]),
     tests("UTPWireTests", "Wire/UTPWire", ["UTPWire", "Primitives"]),
     tests("MicroTransportTests", "Engine/MicroTransport", ["MicroTransport", "UTPWire", "Primitives"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),

@@ -3,6 +3,7 @@ import ByteCodec
 import Catalog
 import Control
 import Filtering
+import HTTPWire
 import IPC
 import KRPC
 import LSDWire
@@ -20,6 +21,7 @@ import UTPWire
 package enum FuzzTarget: String, CaseIterable, Sendable {
     case bencode, metainfo, magnet, filter, peerMessages = "peer-messages", hashMessages = "hash-messages", extendedHandshake = "extended-handshake", metadata, exchange
     case tracker, krpc, lsd, portMapping = "port-mapping", control, ipc, encryption, proxy, feedRule = "feed-rule", utpPackets = "utp-packets", utpConversation = "utp-conversation", holepunch
+    case httpRange = "http-range"
 
     package func run(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -46,6 +48,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .utpPackets: UTPPacket.fuzz(bytes)
         case .utpConversation: MicroTransport.fuzz(bytes)
         case .holepunch: HolepunchMessage.fuzz(bytes)
+        case .httpRange: ByteRange.fuzz(bytes)
         }
     }
 

@@ -1,5 +1,6 @@
 import Control
 import HTTPTypes
+import HTTPWire
 import Observe
 import Primitives
 

@@ -36,4 +36,14 @@ package enum ByteRange: Hashable, Sendable {
         guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         return text.isEmpty ? 0 : UInt64(text) ?? .max
     }
+
+    /// Whatever the header says: a part is inside and not empty, and asked for as the server names it, it is the same part.
+    package static func fuzz(_ bytes: UnsafeRawBufferPointer) {
+        let header = String(decoding: bytes, as: UTF8.self)
+        for length in [0, 1, 50, 1 << 40, .max] as [UInt64] {
+            guard case .part(let range) = ByteRange(header, length: length) else { continue }
+            precondition(!range.isEmpty && range.upperBound <= length, "\(range) of \(length)")
+            precondition(ByteRange("bytes=\(range.lowerBound)-\(range.upperBound - 1)", length: length) == .part(range))
+        }
+    }
 }
