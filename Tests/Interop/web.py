@@ -175,6 +175,20 @@ class Web:
         until(lambda: self.page.locator('canvas.pieces').evaluate(painted), 10, what='the piece map')
         self.page.click('[data-tab=files]')
         until(lambda: 'single.bin' in self.page.locator('.panel').inner_text(), 10, what='the file list')
+        # The playlist is offered for what the server calls playable.
+        playlist = self.page.locator('.panel a[href$="/playlist.m3u8"]')
+        assert not playlist.is_visible(), 'a playlist of no film'
+        def film(route):
+            answer = route.fetch()
+            body = answer.json()
+            assert [f['isPlayable'] for f in body['files']] == [False], body
+            body['files'][0]['isPlayable'] = True
+            route.fulfill(response=answer, json=body)
+        self.page.route('**/api/v1/torrents/*/files', film)
+        self.page.click('[data-tab=overview]')
+        self.page.click('[data-tab=files]')
+        until(playlist.is_visible, 10, what='the playlist')
+        self.page.unroute('**/api/v1/torrents/*/files')
         self.page.click('[data-tab=peers]')
         # Two seeds do not stay connected: the table is there, whoever is in it.
         until(lambda: 'Client' in self.page.locator('.panel').inner_text(), 10, what='the table of peers')

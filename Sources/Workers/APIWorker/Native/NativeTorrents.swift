@@ -91,8 +91,9 @@ extension NativeAPI {
             _ = try await api.gateway.call(ControlMethods.Remove.self, RemoveParameters(hash: entry.hash, withData: exchange.query.flag("withData") ?? false))
             return Reply(.noContent, type: "application/json", [])
         },
-        Route(method: .get, path: "/torrents/{hash}/files", summary: "Its files", scope: .read) { api, _, v in
-            try await encoded(api.gateway.call(ControlMethods.Files.self, HashParameters(hash: api.entry(v).hash)))
+        Route(method: .get, path: "/torrents/{hash}/files", summary: "Its files, each with the media type as which it is sent and whether a playlist may name it", scope: .read) { api, _, v in
+            let files = try await api.gateway.call(ControlMethods.Files.self, HashParameters(hash: api.entry(v).hash)).files
+            return try encoded(["files": files.map(ListedFile.init)])
         },
         Route(
             method: .patch, path: "/torrents/{hash}/files", summary: "How much files are wanted", scope: .write,
@@ -157,6 +158,20 @@ extension NativeAPI {
         Route(method: .post, path: "/torrents/{hash}/\(name)", summary: summary, scope: .write) { api, _, v in
             _ = try await api.gateway.call(method, HashParameters(hash: api.entry(v).hash))
             return Reply(.noContent, type: "application/json", [])
+        }
+    }
+
+    /// A file of a torrent, and what it is by its name.
+    private struct ListedFile: Encodable {
+        let row: FileRow
+        private enum Key: CodingKey { case mediaType, isPlayable }
+
+        init(_ row: FileRow) { self.row = row }
+        func encode(to encoder: any Encoder) throws {
+            try row.encode(to: encoder)
+            var more = encoder.container(keyedBy: Key.self)
+            try more.encode(MediaType.of(row.path), forKey: .mediaType)
+            try more.encode(MediaType.isPlayable(row.path), forKey: .isPlayable)
         }
     }
 

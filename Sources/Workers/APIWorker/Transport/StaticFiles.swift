@@ -81,15 +81,14 @@ package struct StaticFiles: Sendable {
     package static func contentType(_ path: String) -> String {
         let name = path.lowercased()
         let dot = name.lastIndex(of: ".").map { name[name.index(after: $0)...] } ?? ""
-        return types[String(dot)] ?? "application/octet-stream"
+        return types[String(dot)] ?? MediaType.of(path)
     }
+    /// What a page consists of, and ``MediaType`` does not have on purpose.
     private static let types: [String: String] = [
         "html": "text/html; charset=UTF-8", "htm": "text/html; charset=UTF-8", "js": "text/javascript; charset=UTF-8", "mjs": "text/javascript; charset=UTF-8",
         "css": "text/css; charset=UTF-8", "json": "application/json", "map": "application/json", "webmanifest": "application/manifest+json",
-        "svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp", "ico": "image/x-icon",
-        "woff": "font/woff", "woff2": "font/woff2", "ttf": "font/ttf", "txt": "text/plain; charset=UTF-8", "xml": "application/xml", "wasm": "application/wasm",
-        "mp4": "video/mp4", "m4v": "video/mp4", "mkv": "video/x-matroska", "webm": "video/webm", "avi": "video/x-msvideo", "mov": "video/quicktime", "ts": "video/mp2t",
-        "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg", "opus": "audio/ogg", "m4a": "audio/mp4", "wav": "audio/wav", "pdf": "application/pdf",
-        "srt": "application/x-subrip", "vtt": "text/vtt; charset=UTF-8", "zip": "application/zip",
+        "svg": "image/svg+xml", "ico": "image/x-icon",
+        "woff": "font/woff", "woff2": "font/woff2", "ttf": "font/ttf", "xml": "application/xml", "wasm": "application/wasm",
+        "pdf": "application/pdf", "zip": "application/zip",
     ]
 }

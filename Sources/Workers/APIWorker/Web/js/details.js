@@ -1,6 +1,6 @@
 // One torrent looked at closely: overview with the piece map, files, trackers, peers, speed.
 
-import { get, poll, post } from './api.js'
+import { get, native, poll, post } from './api.js'
 import { el, openDialog, openMenu, setText, toast } from './dom.js'
 import * as format from './format.js'
 import { drawLines, drawPieces } from './plot.js'
@@ -15,9 +15,6 @@ export function prioritySelect(value, name, change, offered = Object.keys(priori
   node.value = String(value)
   return node
 }
-
-/** What the server puts into a playlist. */
-const playable = /\.(mp4|m4v|mkv|webm|avi|mov|ts|m2ts|mpe?g|wmv|flv|ogv|3gp|mp3|flac|og[ga]|opus|m4[ab]|aac|wav|wma|mka|aiff)$/i
 
 const trackerStates = ['Disabled', 'Not contacted yet', 'Working', 'Updating', 'Not working', 'Error', 'Unreachable']
 
@@ -134,7 +131,8 @@ class Files {
   constructor(details) {
     this.body = el('tbody')
     this.rows = new Map()
-    // For a player: it gets addresses with a token, since it has no login.
+    // For a player: it gets addresses with a token, since it has no login. Which files it can play is the server's to say.
+    this.playable = null
     this.playlist = el('a', { class: 'hidden', href: `/api/v1/torrents/${details.hash}/playlist.m3u8` }, t('Playlist for a player'))
     details.panel.append(el('div', { class: 'choices' }, this.playlist), el('div', { class: 'scroll' }, el('table', { class: 'plain' },
       el('thead', {}, el('tr', {}, el('th', {}, t('Name')), el('th', { class: 'number' }, t('Size')), el('th', { class: 'number' }, t('Progress')), el('th', {}, t('Priority')))), this.body)))
@@ -143,6 +141,8 @@ class Files {
       if (details.hash !== hash) return
       // A page of rows at a time would hide what one looks for; the table is long and plain instead, 5,000 rows at most.
       for (const file of files.slice(0, 5000)) this.fill(details, file)
+      if (files.length && !this.playable) this.playable = new Set((await native('GET', `torrents/${hash}/files`)).files.filter((f) => f.isPlayable).map((f) => f.index))
+      this.playlist.classList.toggle('hidden', !files.some((f) => f.priority && this.playable.has(f.index)))
       if (files.length > 5000 && !this.note) this.body.after(this.note = el('caption', {}, `${files.length} ${t('files; the first 5,000 are shown')}`))
     }, () => 2500)
   }
@@ -157,7 +157,6 @@ class Files {
       })
       this.rows.set(file.index, row)
       row.link = el('a', { href: `/api/v1/torrents/${details.hash}/files/${file.index}`, target: '_blank', rel: 'noopener', title: t('Play or save; what is missing is fetched first') }, file.name)
-      if (playable.test(file.name)) this.playlist.classList.remove('hidden')
       this.body.append(el('tr', {}, el('td', { class: 'wrap' }, row.link), el('td', { class: 'number' }, format.bytes(file.size)), row.progress, el('td', {}, row.priority)))
     }
     setText(row.progress, format.percent(file.progress))
