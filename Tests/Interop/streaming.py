@@ -139,6 +139,27 @@ def ranges(api):
     same(Player(api, f'{film.path}?{film.query}x').status, 401, 'a token that was changed')
     same(Player(api, f'/api/v1/torrents/{s.torrent.hash}?{film.query}').status, 401, 'the token elsewhere')
     same(Player(api, f'/api/v1/torrents/{s.torrent.hash}/files?{film.query}').status, 401, 'the token for the list of files')
+    # What the page and the playlist go by.
+    listed = h.request('GET', f'/api/v1/torrents/{s.torrent.hash}/files').json()['files']
+    same({f['path'].split('/')[-1]: (f['mediaType'], f['isPlayable']) for f in listed}, {
+        'film.mp4': ('video/mp4', True), 'page.html': ('application/octet-stream', False), 'drawing.svg': ('application/octet-stream', False),
+        s.HARD: ('video/x-matroska', True), 'empty.mp3': ('audio/mpeg', True)})
+    # What somebody took away is said before the answer begins.
+    def refused(range, status, words, method='GET'):
+        begin = time.monotonic()
+        p = ask(range, method)
+        same((p.status, p.headers['Content-Type']), (status, 'application/json'), range)
+        if method == 'GET': assert words in json.loads(p.read())['error']['message'], range
+        took = time.monotonic() - begin
+        assert took < 20, f'{took:.1f} s until the refusal'
+    os.truncate(api.down / 'show' / 'film.mp4', SIZE - 1)
+    for method in ('GET', 'HEAD'): refused(None, 409, 'cut short', method)
+    refused('bytes=-500', 409, 'cut short')
+    same(ask('bytes=5-9').read(), s.film[5:10], 'what is left of it')
+    (api.down / 'show' / 'film.mp4').unlink()
+    for method in ('GET', 'HEAD'): refused('bytes=5-9', 404, 'not on the disk', method)
+    (api.down / 'show' / 'film.mp4').write_bytes(s.film)
+    same(ask('bytes=5-9').read(), s.film[5:10], 'a file that was put back')
     # A link in the file's place leads nowhere.
     (api.down / 'show' / 'film.mp4').unlink()
     (api.down / 'show' / 'film.mp4').symlink_to('/etc/passwd')

@@ -11,7 +11,7 @@ extension NativeAPI {
         ("If-Range", .text, "the ETag for which Range holds"), ("If-None-Match", .text, "an ETag: 304 when the file is that one"),
     ]
     private static let token: [(name: String, type: Shape, doc: String)] = [("token", .text, "out of a playlist; instead of a login")]
-    private static let answers = [("304", "it is the one with that ETag"), ("416", "the range begins behind its end")]
+    private static let answers = [("304", "it is the one with that ETag"), ("416", "the range begins behind its end"), ("500", "the disk does not give its bytes")]
 
     static let streamRoutes: [Route] = [
         Route(
@@ -61,14 +61,15 @@ extension NativeAPI {
         }
         guard place.priority != "skip" || place.length == 0 else { throw Refusal(.conflict, "the file is not wanted: give it a priority first") }
         var stream = FileStream(streaming, gateway, hash: entry.hash, index: index, place: place)
-        if exchange.method == .get, !wanted.isEmpty {
-            let ready = try await stream.ready(wanted.lowerBound)
-            if ready.bytes == 0, !ready.isComing { throw Refusal(.conflict, "the torrent is \(ready.state) and these bytes are not there") }
-            if ready.bytes > 0 {
-                do { try await stream.open() } catch let cut as FileStream.Cut { throw Refusal(.conflict, cut.description) }
-            }
-        }
         guard let slot = FileStreams.Slot(streaming) else { throw Refusal(.serviceUnavailable, "at most \(FileStreams.limit) streams") }
+        if !wanted.isEmpty {
+            do { try await stream.admit(wanted) } catch {
+                stream.end()
+                if let cut = error as? FileStream.Cut { throw Refusal(cut.status, cut.description) }
+                throw error
+            }
+            if exchange.method == .head { stream.end() }
+        }
         let name = place.name, log = streaming.log, begun = stream
         var reply = head(
             status,

@@ -1,4 +1,6 @@
 import Control
+import Glibc
+import HTTPTypes
 import HummingbirdCore
 import LinuxIO
 import NIOCore
@@ -53,7 +55,14 @@ struct FileStream {
     /// The position is told this often.
     static let tell = TimeSpan.seconds(1)
 
-    struct Cut: Error, CustomStringConvertible { let description: String }
+    /// A file that is about to have another folder or name is there again after so long.
+    static let settling = TimeSpan.seconds(2)
+
+    struct Cut: Error, CustomStringConvertible {
+        /// Of the answer, when none has begun.
+        var status = HTTPResponse.Status.conflict
+        let description: String
+    }
 
     let streams: FileStreams
     let gateway: Gateway
@@ -86,16 +95,19 @@ struct FileStream {
         Task { _ = try? await gateway.call(ControlMethods.StreamReady.self, parameters) }
     }
 
-    /// Before the answer begins, so that what can never be read is said by its status. Throws ``Cut``.
-    mutating func open() async throws {
-        guard file == nil else { return }
-        let place = self.place
-        do {
-            file = try await streams.reads.run { try TorrentFile(place) }
-        } catch TorrentFile.Fault.gone {
-            // On its way to another folder or name.
-        } catch TorrentFile.Fault.system(let code) {
-            throw Cut(description: "the file cannot be read: \(Errno(code))")
+    /// Before the answer begins, so that what cannot be read is said by its status: what stands at the beginning of `range` is in the
+    /// file, and its first block can be read. Returns when that is so, or when the bytes are yet to come. Throws ``Cut``.
+    mutating func admit(_ range: Range<UInt64>) async throws {
+        let begun = Clock.monotonic()
+        while true {
+            let answer = try await ready(range.lowerBound), count = min(answer.bytes, UInt64(range.count))
+            guard count > 0 else {
+                guard answer.isComing else { throw Cut(description: "the torrent is \(answer.state) and these bytes are not there") }
+                return
+            }
+            if try await reading({ try $0.probe(range.lowerBound..<range.lowerBound + count) }) != nil { return }
+            guard Clock.monotonic() - begun < Self.settling else { throw Cut(status: .notFound, description: "the file is not on the disk any more") }
+            try await Task.sleep(for: Self.poll)
         }
     }
 
@@ -122,20 +134,28 @@ struct FileStream {
         }
     }
 
+    private mutating func read(_ offset: UInt64, _ count: Int) async throws -> ByteBuffer? { try await reading { try $0.read(offset, count) } }
+
     /// nil: the file is not there just now; it is on its way to another folder or has another name.
-    private mutating func read(_ offset: UInt64, _ count: Int) async throws -> ByteBuffer? {
+    private mutating func reading<T: Sendable>(_ body: @escaping @Sendable (TorrentFile) throws -> T) async throws -> T? {
         do {
-            try await open()
-            guard let file else { throw TorrentFile.Fault.gone }
-            return try await streams.reads.run { try file.read(offset, count) }
+            let place = self.place, known = file
+            let (opened, result) = try await streams.reads.run {
+                let file = try known ?? TorrentFile(place)
+                return (file, try body(file))
+            }
+            file = opened
+            return result
         } catch TorrentFile.Fault.gone {
             file = nil
             place = try await gateway.call(ControlMethods.StreamFile.self, StreamFileParameters(hash: hash, file: index))
             return nil
-        } catch TorrentFile.Fault.short {
-            throw Cut(description: "the file ends before byte \(offset + UInt64(count))")
+        } catch TorrentFile.Fault.short(let length) {
+            throw Cut(description: "the file was cut short: it has \(length) bytes on the disk, of \(place.length)")
         } catch TorrentFile.Fault.system(let code) {
-            throw Cut(description: "the file cannot be read: \(Errno(code))")
+            // A link, or no file at all, in its place is somebody's doing; the rest is the disk's.
+            let isPut = [ELOOP, EXDEV, EINVAL].contains(code)
+            throw Cut(status: isPut ? .conflict : .internalServerError, description: "the file cannot be read: \(Errno(code))")
         }
     }
 }

@@ -10,7 +10,11 @@ import Synchronization
 /// out of a torrent leads nowhere else.
 final class TorrentFile: Sendable {
     /// Why bytes that the session promised cannot be read.
-    enum Fault: Error { case gone, short, system(Int32) }
+    enum Fault: Error {
+        case gone, system(Int32)
+        /// It ends before what was promised; the bytes that it has.
+        case short(UInt64)
+    }
 
     private let fd: Int32
 
@@ -34,10 +38,23 @@ final class TorrentFile: Sendable {
     }
     deinit { Glibc.close(fd) }
 
-    /// Blocking. `.gone` when the file was moved to another disk or removed meanwhile: it is to be opened anew.
-    func read(_ offset: UInt64, _ count: Int) throws(Fault) -> ByteBuffer {
+    /// Bytes of the file. `.gone` when it was moved to another disk or removed meanwhile: it is to be opened anew.
+    private func length() throws(Fault) -> UInt64 {
         var status = stat()
         guard fstat(fd, &status) == 0, status.st_nlink > 0 else { throw .gone }
+        return UInt64(status.st_size)
+    }
+
+    /// Blocking. `range`, not empty, is in the file, and its first 16 KiB can be read.
+    func probe(_ range: Range<UInt64>) throws(Fault) {
+        let length = try length()
+        guard range.upperBound <= length else { throw .short(length) }
+        _ = try read(range.lowerBound, min(16 << 10, range.count))
+    }
+
+    /// Blocking. `.gone` as above.
+    func read(_ offset: UInt64, _ count: Int) throws(Fault) -> ByteBuffer {
+        let length = try length()
         var buffer = ByteBufferAllocator().buffer(capacity: count)
         var failure: Fault?
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { raw in
@@ -46,7 +63,7 @@ final class TorrentFile: Sendable {
                 let n = pread(fd, raw.baseAddress! + at, count - at, off_t(offset) + off_t(at))
                 if n < 0, errno == EINTR { continue }
                 if n <= 0 {
-                    failure = n < 0 ? .system(errno) : .short
+                    failure = n < 0 ? .system(errno) : .short(length)
                     break
                 }
                 at += n
