@@ -99,6 +99,7 @@ var targets: [Target] = [
     engine("DHT", ["Discovery", "KRPC", "Bencode", "Primitives"]),
     engine("Supervision", ["Primitives"]),
     engine("MicroTransport", ["UTPWire", "Primitives"]),
+    engine("Relaying", ["ProxyWire", "Primitives", "ByteCodec"]),
 
     // Link: what both sides of a process boundary share.
     link("IPC", ["Primitives", "ByteCodec"]),
@@ -106,11 +107,11 @@ var targets: [Target] = [
     link("Control", ["Primitives"]),
 
     // Workers: shells; each owns one loop and one core.
-    workers("WorkerKit", ["ProxyWire", "IPC", "LinuxIO", "CLinux", "Observe", "Filtering", "Settings", "Supervision", "Primitives", "ByteCodec"]),
+    workers("WorkerKit", ["ProxyWire", "Relaying", "IPC", "LinuxIO", "CLinux", "Observe", "Filtering", "Settings", "Supervision", "Primitives", "ByteCodec"]),
     workers(
         "PeerWorker",
         [
-            "WorkerKit", "HTTPKit", "ProxyWire", "CCurl", "WebSeeds", "Discovery", "Metainfo", "Supervision", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits",
+            "WorkerKit", "HTTPKit", "ProxyWire", "Relaying", "CCurl", "WebSeeds", "Discovery", "Metainfo", "Supervision", "IPC", "BlockArena", "LinuxIO", "CLinux", "CHash", "Buffers", "Limits",
             "Filtering", "Swarm", "MicroTransport", "PeerWire", "PeerEncryption", "Settings", "Observe", "Primitives", "ByteCodec",
         ]),
     workers(
@@ -159,7 +160,7 @@ var targets: [Target] = [
         name: "DHTSimulator", dependencies: ["DHT", "KRPC", "Primitives"], path: "Tests/Support/DHTSimulator", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-dht-sim", dependencies: ["DHTSimulator"], path: "Tests/Support/ccbt-dht-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
-    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "MicroTransport", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "MicroTransport", "ProxyWire", "LinuxIO", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
     tests("ProxyWireTests", "Wire/ProxyWire", ["ProxyWire", "Primitives", "ByteCodec"]),
     tests("PeerEncryptionTests", "Wire/PeerEncryption", ["PeerEncryption", "CCipher", "Primitives", "ByteCodec"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),
@@ -205,6 +206,7 @@ var targets: [Target] = [
     tests("HTTPWireTests", "Wire/HTTPWire", ["HTTPWire"]),
     tests("UTPWireTests", "Wire/UTPWire", ["UTPWire", "Primitives"]),
     tests("MicroTransportTests", "Engine/MicroTransport", ["MicroTransport", "UTPWire", "Primitives"]),
+    tests("RelayingTests", "Engine/Relaying", ["Relaying", "ProxyWire", "Primitives", "ByteCodec"]),
     tests("PiecesTests", "Engine/Pieces", ["Pieces", "Primitives"]),
     tests("CommandLineTests", "CommandLine", ["CommandLine", "Control", "Settings", "Primitives", "ByteCodec"]),
     tests("APIWorkerTests", "Workers/API", ["APIWorker", "Control", "Settings", "IPC", "LinuxIO", "Primitives"]),

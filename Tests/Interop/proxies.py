@@ -6,6 +6,7 @@ Each proxy calls from an address of its own, so that who is called sees whether 
 and trackers are reached through each; wrong passwords, refusals and proxies that are down let nothing past.
 """
 import argparse, http.client, http.server, os, shutil, signal, socket, subprocess, sys, threading, time, traceback
+from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import sandbox
@@ -30,19 +31,28 @@ class Proxy:
 internal: {self.ip} port = {port}
 external: {outside}
 clientmethod: none
-socksmethod: none
+socksmethod: {'username' if user else 'none'}
 user.privileged: root
 user.unprivileged: nobody
 client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 ''')
             argv = ['danted', '-f', str(folder / 'conf')]
+            if user: argv = self.with_account(user, password) + argv
         else:
             (folder / 'conf').write_text(f'Port {port}\nListen {self.ip}\nBind {outside}\nTimeout 600\nMaxClients 100\n' + (f'BasicAuth {user} {password}\n' if user else ''))
             argv = ['tinyproxy', '-d', '-c', str(folder / 'conf')]
         self.log = open(folder / 'log', 'ab')
         self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         until(lambda: socket.create_connection((self.ip, port), 1).close() or True, 10, what=program)
+
+    def with_account(self, user, password):
+        """dante knows the users of the system: it gets one more, in a mount namespace of its own."""
+        hashed = subprocess.run(['openssl', 'passwd', '-6', password], check=True, capture_output=True, text=True).stdout.strip()
+        (self.home / 'passwd').write_text(Path('/etc/passwd').read_text() + f'{user}:x:54321:65534::/nonexistent:/usr/sbin/nologin\n')
+        (self.home / 'shadow').write_text(f'{user}:{hashed}:19000:0:99999:7:::\n')
+        binds = ' && '.join(f'mount --bind {self.home / name} /etc/{name}' for name in ('passwd', 'shadow'))
+        return ['unshare', '-m', 'sh', '-c', f'{binds} && exec "$@"', 'sh']
 
     def stop(self, timeout=5):
         try: os.killpg(self.proc.pid, signal.SIGKILL)
@@ -324,6 +334,90 @@ def dht(bench):
     bench.run('DHT through dante (SOCKS5, UDP ASSOCIATE), which dies and comes back', body)
 
 
+class Refusing:
+    """TCP to a peer's port is refused or, with `drop`, swallowed; datagrams pass."""
+
+    def __init__(self, ip, port, drop=False): self.rule = f'ip daddr {ip} tcp dport {port} {"drop" if drop else "reject with tcp reset"}'
+
+    def __enter__(self):
+        for line in (['add', 'table', 'inet', 'ccbt'], ['add', 'chain', 'inet', 'ccbt', 'i', '{ type filter hook input priority 0; }'], ['add', 'rule', 'inet', 'ccbt', 'i', *self.rule.split()]):
+            subprocess.run(['nft', *line], check=True, capture_output=True)
+
+    def __exit__(self, *_): subprocess.run(['nft', 'delete', 'table', 'inet', 'ccbt'], capture_output=True)
+
+
+LT_UTP = {'enable_outgoing_utp': True, 'enable_incoming_utp': True}
+
+
+def utp(bench, label, settings, credentials=(), drop=False, dies=False, up=False):
+    """From or (`up`) to a libtorrent that only datagrams reach; all of them go through dante, both ways. With `dies` the proxy is killed amid
+    the transfer and comes back."""
+    def body(started):
+        it = Libtorrent(bench.place('lt'), address(2), **LT_UTP, **({'upload_rate_limit': 1 << 20} if dies else {}))
+        proxy = Proxy(bench.place('proxy'), 'danted', 1080, *credentials)
+        started.append(proxy)
+        us, down = Ccbt(bench.place('ccbt'), address(1), **settings), bench.place('down')
+        for c in (it, us): started.append(c); c.start()
+        down.mkdir()
+        capture = Capture(us.ip)
+        try:
+            seed, leech = (us, it) if up else (it, us)
+            seed.add(bench.file, bench.source)
+            until(lambda: seed.stat()['complete'], 60, what='the seed to check')
+            leech.add(bench.file, down)
+            callers, flags, called, reborn = set(), set(), 0, None
+            with Refusing(it.ip, it.port, drop):
+                end = time.monotonic() + 120
+                while not leech.stat()['complete']:
+                    if time.monotonic() > end: raise TimeoutError(f'{leech.stat()}, called from {callers} by {flags}')
+                    if not us.stat()['peers'] and time.monotonic() > called + 3:
+                        called = time.monotonic()
+                        us.dial(it.ip, it.port)
+                    peers = it.peers()
+                    callers |= {p['ip'] for p in peers}
+                    flags |= {f for p in peers if p['handshaken'] for f in p['flags'] or ['tcp']}
+                    if dies and not reborn and 0 < us.stat()['done']:
+                        proxy.stop()
+                        until(lambda: not us.stat()['peers'], 30, what='the connection to end with the proxy')
+                        before = us.stat()['done']
+                        reborn = Proxy(bench.place('proxy'), 'danted', 1080, *credentials)
+                        started.append(reborn)
+                        it.set(upload_rate_limit=0)
+                    time.sleep(0.1)
+            if (wrong := bench.torrent.difference(down)): raise AssertionError(wrong)
+        finally: seen = capture.stop()
+        if callers != {address(OUTSIDE)} or flags != {'utp'}: raise AssertionError(f'called from {callers} by {flags}')
+        if dies and (not reborn or before >= us.stat()['size']): raise AssertionError('it was over before the proxy died')
+        past = {row for row in seen if us.ip == row[0] and row[1] != address(PROXY) or us.ip == row[1] and row[0] != address(PROXY)}
+        if past: raise AssertionError(f'past the proxy: {sorted(past)[:5]}')
+        if not seen: raise AssertionError('the capture saw nothing')
+        return f'identical over uTP from {address(OUTSIDE)}; every datagram to or from the proxy'
+    bench.run(label, body)
+
+
+def no_utp(bench):
+    """An HTTP proxy takes no datagrams: a peer that only they reach is not reached, and the log says once why."""
+    def body(started):
+        it = Libtorrent(bench.place('lt'), address(2), **LT_UTP)
+        started.append(Proxy(bench.place('proxy'), 'tinyproxy', 8888))
+        us, down = Ccbt(bench.place('ccbt'), address(1), **through('http', 8888)), bench.place('down')
+        for c in (it, us): started.append(c); c.start()
+        down.mkdir()
+        it.add(bench.file, bench.source)
+        until(lambda: it.stat()['complete'], 60, what='libtorrent to check')
+        us.add(bench.file, down)
+        capture = Capture(us.ip)
+        with Refusing(it.ip, it.port):
+            us.dial(it.ip, it.port)
+            time.sleep(6)
+            stat, seen = us.stat(), capture.stop()
+        if seen or stat['done']: raise AssertionError(f'{seen}, {stat}')
+        said = sum('uTP is not dialled' in line for line in us.tail(1000).split(' | '))
+        if said != 1: raise AssertionError(f'said {said} times')
+        return 'not one datagram, and one line in the log'
+    bench.run('uTP peer with an http proxy is not dialled', body)
+
+
 def leaks(bench):
     """With a proxy that is down: sockets where peers and trackers would be hear nothing."""
     def body(started):
@@ -387,10 +481,10 @@ def main():
         download(bench, 'peer past the proxy when proxy_for_peers is off', ('microsocks', 1080), through('socks5', 1080, peers=False), ours)
     download(bench, 'encrypted peer (RC4) through dante', ('danted', 1080), through('socks5', 1080, security__encryption_mode='required'), outside, lt='rc4')
     download(bench, 'peer on the bypass list', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_bypass_list=[f'{address(2)}/32']), ours)
-    download(bench, 'peer while the proxy is down', None, through('socks5', 1080), None)
+    if not options.slice: download(bench, 'peer while the proxy is down', None, through('socks5', 1080), None)
     announce(bench, 'http tracker through microsocks (SOCKS5)', ('microsocks', 1080), through('socks5', 1080), outside)
     announce(bench, 'http tracker through tinyproxy (HTTP) with user and password', ('tinyproxy', 8888, 'usr', 'pw'), through('http', 8888, 'usr', 'pw'), outside)
-    announce(bench, 'http tracker while the proxy is down', None, through('socks5', 1080), None)
+    if not options.slice: announce(bench, 'http tracker while the proxy is down', None, through('socks5', 1080), None)
     announce(bench, 'udp tracker through dante (SOCKS5, UDP ASSOCIATE)', ('danted', 1080), through('socks5', 1080), outside, 'udp')
     announce(bench, 'udp tracker with an http proxy is not asked', ('tinyproxy', 8888), through('http', 8888), None, 'udp')
     if not options.slice: announce(bench, 'udp tracker through microsocks, which has no UDP, is not asked', ('microsocks', 1080), through('socks5', 1080), None, 'udp')
@@ -405,6 +499,15 @@ def main():
     filter_list(bench, 'filter list while the proxy is down', None, through('socks5', 1080), None)
     if not options.slice:
         filter_list(bench, 'filter list on the bypass list', ('microsocks', 1080), through('socks5', 1080, proxy__proxy_bypass_list=[f'{address(8)}/32']), ours)
+    socks = through('socks5', 1080)
+    utp(bench, 'uTP peer through dante (SOCKS5, UDP ASSOCIATE), TCP refused', socks)
+    utp(bench, 'uTP peer through dante, which dies and comes back', {**socks, 'network__enable_tcp': False}, dies=True)
+    utp(bench, 'uTP peer through dante with user and password', through('socks5', 1080, 'ccbtusr', 'pw'), ('ccbtusr', 'pw'))
+    if not options.slice:
+        utp(bench, 'uTP peer through dante, TCP swallowed', socks, drop=True)
+        utp(bench, 'uTP peer through dante downloads from us', {**socks, 'network__enable_tcp': False}, up=True)
+        no_utp(bench)
+        download(bench, 'peer through microsocks, which has no UDP, without TCP', ('microsocks', 1080), {**socks, 'network__enable_tcp': False}, outside)
     dht(bench)
     leaks(bench)
     print(f'proxies: {bench.passed} passed, {bench.failed} failed')

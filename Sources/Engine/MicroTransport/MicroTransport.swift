@@ -50,8 +50,20 @@ package struct UTPConfiguration: Sendable {
     package var shard = 0
     /// Resets sent in a second: what packets for unknown connections can make us send.
     package var resetsPerSecond = 50
+    /// nil: datagrams go to the peers themselves.
+    package var carrier: UTPCarrier?
 
     package init() {}
+}
+
+/// Who passes our datagrams on (a proxy): they go there, over IPv4 or IPv6, with so many bytes in front of each.
+package struct UTPCarrier: Hashable, Sendable {
+    package var isIPv4: Bool
+    package var headerToIPv4: Int
+    package var headerToIPv6: Int
+    package init(isIPv4: Bool, headerToIPv4: Int, headerToIPv6: Int) {
+        (self.isIPv4, self.headerToIPv4, self.headerToIPv6) = (isIPv4, headerToIPv4, headerToIPv6)
+    }
 }
 
 package struct UTPCounters: Hashable, Sendable {
@@ -238,7 +250,7 @@ package final class MicroTransport {
         rows[i].endpoint = endpoint
         rows[i].receiveID = receiveID
         rows[i].sendID = sendID
-        rows[i].path = PathMTU(ipv4: endpoint.isIPv4)
+        rows[i].path = PathMTU(ipv4: endpoint.isIPv4, carrier: configuration.carrier)
         rows[i].congestion = Ledbat(packet: rows[i].packet, limit: configuration.sendWindow)
         rows[i].peerWindow = UInt32(rows[i].packet)
         rows[i].lastHeard = now

@@ -23,9 +23,15 @@ struct PathMTU {
     /// Paths change: a search ends for so long.
     private static let interval = TimeSpan.minutes(10)
 
-    init(ipv4: Bool) {
-        least = ipv4 ? 576 - 28 : 1280 - 48
-        most = ipv4 ? 1500 - 28 : 1500 - 48
+    /// `ipv4`: the peer's family. Through a carrier a datagram takes two paths: to the carrier with a header in front, and on from
+    /// there without. Both hold.
+    init(ipv4: Bool, carrier: UTPCarrier? = nil) {
+        func bounds(_ ipv4: Bool, _ header: Int) -> (least: Int, most: Int) {
+            (ipv4 ? 576 - 28 - header : 1280 - 48 - header, ipv4 ? 1500 - 28 - header : 1500 - 48 - header)
+        }
+        let own = bounds(ipv4, 0), carried = carrier.map { bounds($0.isIPv4, ipv4 ? $0.headerToIPv4 : $0.headerToIPv6) } ?? own
+        least = min(own.least, carried.least)
+        most = min(own.most, carried.most)
         known = least
         ceiling = most
     }

@@ -50,7 +50,7 @@ package enum OptionTable {
         seconds("network.tracker_connect_timeout", 10, 1...60, "how long a connection to a tracker may take"),
         integer("network.tracker_connection_limit", 128, 1...4096, "announces under way at once"),
         integer("network.tracker_connections_per_host", 8, 1...256, "of these, to one tracker host"),
-        option("network.enable_tcp", .boolean, .boolean(true), "peers over TCP; false: none is dialled or accepted so"),
+        option("network.enable_tcp", .boolean, .boolean(true), "peers over TCP; false: none is accepted so, and dialled only through a proxy that relays no datagrams"),
         option("network.enable_utp", .boolean, .boolean(true), "peers over uTP (BEP 29), on the UDP port of the same number: dialled where TCP had no answer, accepted from all"),
     ]
 
@@ -259,7 +259,7 @@ package enum OptionTable {
             "announce through it, and fetch filter lists, feeds and torrents by address; udp trackers are asked through socks5, and not at all with http"),
         option(
             "proxy.proxy_for_peers", .boolean, .boolean(false),
-            "dial peers through it, and never directly; the DHT goes through socks5, and is off with http; who calls us is still answered directly"),
+            "dial peers through it, and never directly; uTP and the DHT go through socks5, and are off with http; who calls us is still answered directly"),
         option("proxy.proxy_for_webseeds", .boolean, .boolean(true), "fetch from web seeds through it"),
         option(
             "proxy.proxy_bypass_list", .list(maximumCount: 1000), .list([]),

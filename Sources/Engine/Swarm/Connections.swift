@@ -60,6 +60,9 @@ extension Swarm {
         send(i, .handshake(dialledHash(i, t)), now, &effects)
     }
 
+    /// The dial is neither answered nor given up.
+    package func isDialling(_ p: PeerHandle) -> Bool { row(p).map { peers[$0].stage == .dialling } ?? false }
+
     /// `isOurs`: the fault lies on our side of the peer (a proxy), and says nothing about it.
     package func dialFailed(_ p: PeerHandle, errno: Int32, isOurs: Bool = false, now: Instant, into effects: inout EffectBuffer) {
         let i = Int(p.index)

@@ -118,6 +118,14 @@ package enum Sockets {
     package static func setUnsentLimit(_ fd: Int32, bytes: Int32) throws(Errno) { try set(fd, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes) }
     /// Unacknowledged data for longer than this ends the connection with ETIMEDOUT.
     package static func setUserTimeout(_ fd: Int32, milliseconds: Int32) throws(Errno) { try set(fd, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds) }
+    /// Probes after `idle` seconds of silence, then each `interval`; `count` without an answer end the connection with ETIMEDOUT. No
+    /// error: where it is refused, the kernel's own times hold.
+    package static func setKeepAlive(_ fd: Int32, idle: Int32, interval: Int32, count: Int32) {
+        try? set(fd, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
+        try? set(fd, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
+        try? set(fd, Int32(IPPROTO_TCP), TCP_KEEPCNT, count)
+        try? set(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
+    }
     /// IP_TOS or IPV6_TCLASS, by the family of the socket.
     package static func setTrafficClass(_ fd: Int32, _ value: UInt8, ipv6: Bool) throws(Errno) {
         try ipv6 ? set(fd, Int32(IPPROTO_IPV6), IPV6_TCLASS, Int32(value)) : set(fd, Int32(IPPROTO_IP), IP_TOS, Int32(value))

@@ -13,24 +13,40 @@ package enum ProxyDatagram {
     /// Longest that is put in front: a name of 255 bytes.
     package static let longestHeader = 3 + 1 + 1 + 255 + 2
 
+    /// Longest in front of what goes to an address; ``headerLength(ipv4:)`` tells which.
+    package static let longestAddressHeader = 22
+    /// In front of what goes to an address of the family.
+    package static func headerLength(ipv4: Bool) -> Int { 3 + 1 + (ipv4 ? 4 : 16) + 2 }
+
+    /// Writes what stands in front of a datagram to an address: ``headerLength(ipv4:)`` bytes, which are returned.
+    @discardableResult
+    package static func writeHeader(to target: Endpoint, _ p: UnsafeMutableRawPointer) -> Int {
+        let length = headerLength(ipv4: target.isIPv4)
+        p.storeBytes(of: UInt32(target.isIPv4 ? 1 : 4).bigEndian, as: UInt32.self)
+        if target.isIPv4 {
+            p.storeBytes(of: target.ipv4.bigEndian, toByteOffset: 4, as: UInt32.self)
+        } else {
+            p.storeBytes(of: target.high.bigEndian, toByteOffset: 4, as: UInt64.self)
+            p.storeBytes(of: target.low.bigEndian, toByteOffset: 12, as: UInt64.self)
+        }
+        p.storeBytes(of: target.port.bigEndian, toByteOffset: length - 2, as: UInt16.self)
+        return length
+    }
+
     /// `host`: a name, which the proxy looks up, or an address literal. nil for a name of no or over 255 bytes.
     package static func wrap(_ payload: [UInt8], to host: String, port: UInt16) -> [UInt8]? {
         var out = ByteWriter(capacity: payload.count + longestHeader)
-        out.bytes([0, 0, 0])
         if let address = Endpoint(address: host, port: port) {
-            out.u8(address.isIPv4 ? 1 : 4)
-            if address.isIPv4 {
-                out.u32BigEndian(address.ipv4)
-            } else {
-                out.u64BigEndian(address.high)
-                out.u64BigEndian(address.low)
+            withUnsafeTemporaryAllocation(byteCount: longestAddressHeader, alignment: 8) {
+                let length = writeHeader(to: address, $0.baseAddress!)
+                out.bytes(UnsafeRawBufferPointer(rebasing: $0[..<length]))
             }
         } else {
             let name = Array(host.utf8)
             guard (1...255).contains(name.count) else { return nil }
-            out.bytes([3, UInt8(name.count)] + name)
+            out.bytes([0, 0, 0, 3, UInt8(name.count)] + name)
+            out.u16BigEndian(port)
         }
-        out.u16BigEndian(port)
         out.bytes(payload)
         return out.array
     }

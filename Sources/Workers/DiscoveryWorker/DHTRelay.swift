@@ -15,15 +15,10 @@ final class DHTRelay {
     private static let hostLimit = 64
     /// Open queries to named hosts.
     private static let queryLimit = 64
-    /// 2, 4, 8, ... 64 s between attempts, from the beginning again after an association that held for a minute.
-    private static let heldWell = TimeSpan.minutes(1)
 
     private let relay: UDPRelay
     private let proxy: ProxyRules
     private let log: Log
-    private var failures = 0
-    private var retryAt = Instant.zero
-    private var openedAt: Instant?
     private var hosts: [(name: String, port: UInt16)] = []
     private var queries: [(transaction: [UInt8], to: Endpoint)] = []
     private var reader = KRPCReader()
@@ -34,36 +29,31 @@ final class DHTRelay {
         (self.proxy, self.log) = (proxy, log)
         relay = UDPRelay(loop: loop, kind: kind, proxy: proxy)
         fault = "proxy \(proxy.endpoint): it is being asked for a relay (proxy.proxy_for_peers)"
-        log.info("the DHT goes through the proxy \(proxy.endpoint); uTP, which it does not carry, is not dialled")
+        log.info("the DHT goes through the proxy \(proxy.endpoint)")
     }
 
     var isOpen: Bool { relay.isOpen }
-    var nextDeadline: Instant { min(relay.nextDeadline, relay.isClosed ? retryAt : .never) }
+    var nextDeadline: Instant { relay.nextKeep }
     /// A proxy that is spoken to over IPv6 is taken to reach IPv6.
     var families: [AddressFamily] { proxy.endpoint.isIPv4 ? [.ipv4] : [.ipv4, .ipv6] }
 
     func turn(now: Instant) {
-        if let why = relay.turn(now: now) { lost(why, now) }
-        if relay.isClosed, retryAt <= now, let why = relay.begin(now: now) { lost(why, now) }
+        if let why = relay.keep(now: now) { lost(why) }
     }
 
     func completed(_ completion: Completion, now: Instant, _ body: (UnsafeRawBufferPointer, Endpoint) -> Void) {
         let wasOpen = relay.isOpen
-        let gone = relay.completed(completion) { packet, source in
+        let gone = relay.completed(completion, now: now) { packet, source in
             guard let source = standIn(for: packet) ?? source else { return }
             body(packet, source)
         }
-        if let gone { return lost(gone, now) }
+        if let gone { return lost(gone) }
         guard !wasOpen, relay.isOpen else { return }
-        openedAt = now
+        fault = ""
         log.info("the proxy \(proxy.endpoint) relays the DHT's datagrams")
     }
 
-    private func lost(_ why: String, _ now: Instant) {
-        if let openedAt, openedAt + Self.heldWell <= now { failures = 0 }
-        openedAt = nil
-        failures = min(failures + 1, 6)
-        retryAt = now + .seconds(1 << failures)
+    private func lost(_ why: String) {
         let text = "\(why); the DHT waits for it (proxy.proxy_for_peers)"
         if fault != text { log.warning(text) }
         fault = text

@@ -194,7 +194,7 @@ final class UDPTracker {
     }
 
     private func relayCompleted(_ completion: Completion, _ now: Instant) {
-        let gone = relay.completed(completion) { packet, _ in
+        let gone = relay.completed(completion, now: now) { packet, _ in
             guard let endpoint = core.asked(by: packet), relayed[endpoint] != nil else { return }
             var effects: [Core.Effect] = []
             core.received(packet, from: endpoint, now: now, into: &effects)

@@ -57,7 +57,9 @@ extension PeerShell {
     /// TCP first, which costs less; uTP when that fails, or has no answer in the time that a handshake across the world takes three
     /// times: the peer may be behind a NAT that lets datagrams in only, or take uTP only.
     func dial(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
-        guard dialsTCP || proxy.isFor(peer: endpoint) else { return dialByUTP(peer, endpoint, now: now) }
+        if dialsTCP { dialByTCP(peer, endpoint, now: now) } else { dialByUTP(peer, endpoint, now: now) }
+    }
+    func dialByTCP(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
         do throws(Errno) {
             let usesProxy = proxy.isFor(peer: endpoint), first = usesProxy ? proxy.endpoint : endpoint
             let fd = try Sockets.streamSocket(for: first, bind: bindEndpoint(for: first))
@@ -65,9 +67,8 @@ extension PeerShell {
             let link = addLink(peer, fd, .dialing)
             link.proxyTarget = usesProxy ? endpoint : nil
             link.connectPosted = true
-            // What goes through the proxy goes through nothing else.
-            link.dialled = usesProxy ? nil : endpoint
-            if !usesProxy, utpSocket(for: endpoint) != nil { patience.append((now + Self.tcpPatience, link.index, link.generation)) }
+            link.dialled = endpoint
+            if utpSocket(for: endpoint) != nil { patience.append((now + Self.tcpPatience, link.index, link.generation)) }
             kit.loop.connect(fd, SocketAddress(first), token: link.token(.connect))
         } catch {
             swarm.dialFailed(peer, errno: error.code, now: now, into: &effects)
@@ -79,13 +80,19 @@ extension PeerShell {
     func losePatience(now: Instant) {
         while let first = patience.first, first.at <= now {
             patience.removeFirst()
-            guard let link = links[Int(first.link)], link.generation == first.generation, link.state == .dialing, link.connectPosted else { continue }
-            kit.loop.cancel(link.token(.connect))
+            guard let link = links[Int(first.link)], link.generation == first.generation else { continue }
+            switch link.state {
+            case .dialing: if link.connectPosted { kit.loop.cancel(link.token(.connect)) }
+            case .proxying:
+                link.turnsToUTP = true
+                close(link, errno: ETIMEDOUT, now: now)
+            default: break
+            }
         }
     }
 
     /// Connections leave from the listening address when it is a particular one.
-    private func bindEndpoint(for remote: Endpoint) -> Endpoint? {
+    func bindEndpoint(for remote: Endpoint) -> Endpoint? {
         for listener in listeners where !listener.endpoint.isUnspecified && listener.endpoint.isIPv4 == remote.isIPv4 {
             return Endpoint(high: listener.endpoint.high, low: listener.endpoint.low, port: 0)
         }
@@ -95,7 +102,9 @@ extension PeerShell {
     func connectCompleted(_ link: Link, _ result: Int32, now: Instant) {
         link.connectPosted = false
         guard link.state != .closing else { return finishClosing(link, now: now) }
-        if result < 0, let endpoint = link.dialled, utpSocket(for: endpoint) != nil {
+        // A proxy that does not answer relays nothing either.
+        let isPeers = link.proxyTarget == nil || result == -ECANCELED
+        if result < 0, isPeers, let endpoint = link.dialled, utpSocket(for: endpoint) != nil {
             _ = Glibc.close(link.fd)
             dropLink(link)
             dialByUTP(link.peer, endpoint, now: now)
@@ -204,7 +213,9 @@ extension PeerShell {
         releasePins(link)
         if link.stream == nil { _ = Glibc.close(link.fd) }
         dropLink(link)
-        if link.neverConnected {
+        if link.turnsToUTP, let endpoint = link.dialled, utpSocket(for: endpoint) != nil, swarm.isDialling(link.peer) {
+            dialByUTP(link.peer, endpoint, now: now)
+        } else if link.neverConnected {
             swarm.dialFailed(link.peer, errno: link.closeErrno, isOurs: link.failedOnOurSide, now: now, into: &effects)
         } else {
             swarm.closed(link.peer, errno: link.closeErrno, now: now, into: &effects)
@@ -212,7 +223,7 @@ extension PeerShell {
         act(now: now)
     }
 
-    private func dropLink(_ link: Link) {
+    func dropLink(_ link: Link) {
         links[Int(link.index)] = nil
         freeLinks.append(Int(link.index))
         if linkOfPeer[Int(link.peer.index)] == Int32(link.index) { linkOfPeer[Int(link.peer.index)] = -1 }

@@ -58,6 +58,8 @@ final class Link {
     var proxyHandshake: ProxyHandshake?
     /// The dial failed before it was the other side's turn.
     var failedOnOurSide = false
+    /// The proxy did not reach the peer by TCP: once this link is closed, it is dialled by uTP.
+    var turnsToUTP = false
 
     // Encryption
     var isAccepted = false
@@ -84,6 +86,8 @@ enum PeerToken: UInt8 {
     case accept = 16
     case connect, receive, send
     case datagrams, datagramRoom
+    /// The connection that holds the relay of a proxy.
+    case relay
     /// A socket of libcurl; a .torrent that was read for its web seeds.
     case webSeed = 40
     case webSeedsRead

@@ -23,6 +23,7 @@ import WorkerKit
 ///     Connections.swift   accept, dial, greet, close           Effects.swift      what the core decided → the files above
 ///     Encryption.swift    the encrypted handshake, in front of the plain one
 ///     Proxying.swift      the proxy's, in front of both
+///     Relaying.swift      uTP's way through a SOCKS5 proxy
 ///
 /// One thread, one ring. The core is entered once per completion; what it wants is in `effects`.
 package final class PeerShell: WorkerShell {
@@ -53,6 +54,11 @@ package final class PeerShell: WorkerShell {
     var dirty: [UInt32] = []
     var readWaiters: [UInt32] = []
     var utpSockets: [UTPSocket] = []
+    var nextUTPSocket: UInt32 = 0
+    /// Where uTP goes through a proxy.
+    var relay: RelayControl?
+    /// Why the relay is gone, as the log last said.
+    var relayFault = ""
     let dialsTCP: Bool
     /// TCP connects under way that uTP takes over, in the order of their time.
     var patience: [(at: Instant, link: UInt32, generation: UInt32)] = []
@@ -169,6 +175,7 @@ package final class PeerShell: WorkerShell {
     package func start() {
         guard arena != nil else { kit.fail("Start without an arena") }
         for row in listeners.indices { rearm(row) }
+        startRelay()
     }
 
     package func edgeOpened(_ edge: Edge) {
@@ -208,6 +215,7 @@ package final class PeerShell: WorkerShell {
         case .webSeedsRead: return webSeedsRead(completion.token, now: now)
         case .datagrams: return datagramsReady(completion)
         case .datagramRoom: return datagramRoom(completion)
+        case .relay: return relayCompleted(completion, now: now)
         case .connect, .receive, .send: break
         }
         guard let link = link(of: completion.token) else { return }
@@ -215,7 +223,7 @@ package final class PeerShell: WorkerShell {
         case .receive: receiveCompleted(link, completion.result, now: now)
         case .send: sendCompleted(link, completion.result, now: now)
         case .connect: connectCompleted(link, completion.result, now: now)
-        case .accept, .webSeed, .webSeedsRead, .datagrams, .datagramRoom: break
+        case .accept, .webSeed, .webSeedsRead, .datagrams, .datagramRoom, .relay: break
         }
     }
 
@@ -233,6 +241,7 @@ package final class PeerShell: WorkerShell {
             hasRoomAgain = false
             swarm.buffersReleased(now: now, into: &effects)
         }
+        keepRelay(now: now)
         receiveDatagrams(now: now)
         losePatience(now: now)
         reportStats(now: now)
@@ -245,7 +254,7 @@ package final class PeerShell: WorkerShell {
         }
         return min(
             swarm.nextDeadline, nextStats, webSeeds.isEmpty ? .never : nextWebSeedLook, curl?.nextDeadline ?? .never, patience.first?.at ?? .never,
-            sendDatagrams(now: now))
+            isDraining ? .never : relay?.nextKeep ?? .never, sendDatagrams(now: now))
     }
 
     /// Links that had nothing to expect when they were last posted read into the inbox; nothing to do for those that

@@ -6,7 +6,8 @@ import ProxyWire
 import Swarm
 
 /// Dials that go through the proxy: connect to it, ask it for the peer, and only then greet. Nothing of this file ever falls
-/// back to a direct dial. The swarm's connection time-out covers all of it.
+/// back to a direct dial: what the proxy does not reach by TCP is dialled through its relay (Relaying.swift), if there is one. The
+/// swarm's connection time-out covers all of it.
 extension PeerShell {
     func askProxy(_ link: Link, for target: Endpoint) {
         link.proxyHandshake = ProxyHandshake(proxy.kind, to: target, credentials: proxy.credentials, into: &link.outbox)
@@ -25,6 +26,7 @@ extension PeerShell {
             return false
         case .failed(let failure):
             if failure.isOfProxy { proxyFailed(link, failure.description, now: now) }
+            link.turnsToUTP = !failure.isOfProxy
             close(link, errno: Errno.connectionRefused.code, now: now)
             return false
         case .done:

@@ -19,29 +19,41 @@ extension PeerShell {
 
     func utpSocketGiven(_ fd: Int32, _ endpoint: Endpoint) {
         guard kit.settings.bool("network.enable_utp") else { return Descriptor.close(fd) }
-        var configuration = UTPConfiguration()
-        configuration.maxConnections = kit.settings.int("network.max_global_peers")
+        var configuration = utpConfiguration
         configuration.shards = kit.settings.int("network.peer_shards")
         configuration.shard = Int(kit.name.index)
-        guard let socket = UTPSocket(fd: fd, endpoint: endpoint, configuration: configuration, seed: Entropy.seed()) else {
+        if !addUTPSocket(fd, endpoint, relay: nil, configuration) { Descriptor.close(fd) }
+    }
+
+    var utpConfiguration: UTPConfiguration {
+        var configuration = UTPConfiguration()
+        configuration.maxConnections = kit.settings.int("network.max_global_peers")
+        return configuration
+    }
+
+    /// False: there is no memory.
+    func addUTPSocket(_ fd: Int32, _ endpoint: Endpoint, relay: Endpoint?, _ configuration: UTPConfiguration) -> Bool {
+        guard let socket = UTPSocket(id: nextUTPSocket, fd: fd, endpoint: endpoint, relay: relay, configuration: configuration, seed: Entropy.seed()) else {
             Log.log(.error, "no memory for the buffers of uTP")
-            return Descriptor.close(fd)
+            return false
         }
+        nextUTPSocket += 1
         utpSockets.append(socket)
-        pollForDatagrams(utpSockets.count - 1)
+        pollForDatagrams(socket)
+        return true
     }
 
-    private func pollForDatagrams(_ row: Int) {
-        kit.loop.poll(
-            utpSockets[row].io.fd, events: Int16(POLLIN), multishot: true, token: Token(kind: PeerToken.datagrams.rawValue, index: UInt32(row), generation: 0))
+    private func pollForDatagrams(_ socket: UTPSocket) {
+        kit.loop.poll(socket.io.fd, events: Int16(POLLIN), multishot: true, token: socket.token(.datagrams))
     }
 
+    // A socket that is gone has no row.
     func datagramsReady(_ completion: Completion) {
-        let row = Int(completion.token.index)
-        utpSockets[row].mayRead = true
-        if !completion.more, !isDraining { pollForDatagrams(row) }
+        guard let socket = utpSockets.first(where: { $0.id == completion.token.index }) else { return }
+        socket.mayRead = true
+        if !completion.more, !isDraining { pollForDatagrams(socket) }
     }
-    func datagramRoom(_ completion: Completion) { utpSockets[Int(completion.token.index)].isFull = false }
+    func datagramRoom(_ completion: Completion) { utpSockets.first { $0.id == completion.token.index }?.isFull = false }
 
     // MARK: Turn
 
@@ -50,7 +62,7 @@ extension PeerShell {
         for socket in utpSockets where socket.mayRead && !isDraining {
             socket.mayRead = false
             for round in 1...Self.readRounds {
-                let n = socket.io.receive { datagram, from in received(datagram, from, on: socket, now: now) }
+                let n = socket.receive { datagram, from in received(datagram, from, on: socket, now: now) }
                 if n == 0 { break }
                 completions += UInt64(n)
                 if round == Self.readRounds { socket.mayRead = true }
@@ -62,7 +74,7 @@ extension PeerShell {
     /// Time-outs, and what there is to send. Returns when it wants the next turn.
     func sendDatagrams(now: Instant) -> Instant {
         var next = Instant.never
-        for (row, socket) in utpSockets.enumerated() {
+        for socket in utpSockets {
             if socket.core.nextDeadline <= now {
                 socket.core.expire(now: now)
                 takeEvents(socket, now: now)
@@ -73,8 +85,7 @@ extension PeerShell {
             // The time that the packets carry is the time at which they leave.
             if socket.send(now: Clock.monotonic(), limit: Self.sendBursts) || socket.mayRead { next = now }
             if socket.isFull, !wasFull {
-                kit.loop.poll(
-                    socket.io.fd, events: Int16(POLLOUT), multishot: false, token: Token(kind: PeerToken.datagramRoom.rawValue, index: UInt32(row), generation: 0))
+                kit.loop.poll(socket.io.fd, events: Int16(POLLOUT), multishot: false, token: socket.token(.datagramRoom))
             }
             next = min(next, socket.core.nextDeadline)
         }
@@ -152,12 +163,18 @@ extension PeerShell {
 
     // MARK: Opening and closing
 
-    /// The socket that reaches the address; nil: none does, or uTP is off.
-    func utpSocket(for endpoint: Endpoint) -> UTPSocket? { isDraining ? nil : utpSockets.first { $0.reaches(endpoint) } }
+    /// The socket that reaches the address; nil: none does, or uTP is off. What goes through the proxy goes through nothing else.
+    func utpSocket(for endpoint: Endpoint) -> UTPSocket? {
+        guard !isDraining else { return nil }
+        let isRelayed = proxy.isFor(peer: endpoint)
+        return utpSockets.first { ($0.relay != nil) == isRelayed && $0.reaches(endpoint) }
+    }
 
+    /// While a proxy relays no datagrams, the dial goes through it by TCP.
     func dialByUTP(_ peer: PeerHandle, _ endpoint: Endpoint, now: Instant) {
-        // What goes through the proxy goes through nothing else.
-        guard !proxy.isFor(peer: endpoint), let socket = utpSocket(for: endpoint), let handle = socket.core.connect(to: endpoint, now: now) else {
+        let socket = utpSocket(for: endpoint)
+        if socket == nil, proxy.isFor(peer: endpoint), !isDraining { return dialByTCP(peer, endpoint, now: now) }
+        guard let socket, let handle = socket.core.connect(to: endpoint, now: now) else {
             return swarm.dialFailed(peer, errno: EADDRNOTAVAIL, now: now, into: &effects)
         }
         addStream(addLink(peer, -1, .dialing), handle, endpoint, socket)

@@ -1,7 +1,8 @@
-import MicroTransport
 import Primitives
 import Testing
 import UTPWire
+
+@testable import MicroTransport
 
 /// Streams over a simulated network on a virtual clock: what goes in comes out, within bounds of time and of packets sent again.
 @Suite struct TransferTests {
@@ -86,6 +87,23 @@ import UTPWire
         #expect(size <= limit && size > limit - 16, "found \(size)")
         // Lost probes do not cut the window: each costs two transmissions at most.
         #expect(network.hosts[0].core.counters.retransmitted <= 24)
+    }
+
+    /// What goes through a proxy fits with its header into a packet of Ethernet, and without it into the peer's path.
+    @Test func aCarriersHeaderIsLeftRoomFor() {
+        for (carrierIPv4, peerIPv4, least, most) in [
+            (true, true, 576 - 28 - 10, 1500 - 28 - 10), (true, false, 576 - 28 - 22, 1500 - 28 - 22), (false, true, 576 - 28, 1500 - 48 - 10),
+            (false, false, 1280 - 48 - 22, 1500 - 48 - 22),
+        ] {
+            let path = PathMTU(ipv4: peerIPv4, carrier: UTPCarrier(isIPv4: carrierIPv4, headerToIPv4: 10, headerToIPv6: 22))
+            #expect(path.least == least && path.most == most && path.known == least, "\(carrierIPv4) \(peerIPv4)")
+        }
+        #expect(PathMTU(ipv4: true).most == 1472 && PathMTU(ipv4: false).most == 1452)
+        var configuration = UTPConfiguration()
+        configuration.carrier = UTPCarrier(isIPv4: true, headerToIPv4: 10, headerToIPv6: 22)
+        let network = Network(seed: 1, wire: Wire(rate: 2_000_000, queue: 1_000_000, delay: .milliseconds(15)), configuration: configuration)
+        #expect(transfer(network, bytes: 3_000_000, limit: .seconds(30)) != nil)
+        #expect(network.hosts[0].sizes.keys.max() == 1462 && network.hosts[0].sizes[1462, default: 0] > 1500, "\(network.hosts[0].sizes)")
     }
 
     /// After a while nothing above 900 bytes comes through, fragmented or not: what is on its way is lost for good, so the most that can

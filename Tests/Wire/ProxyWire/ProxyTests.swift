@@ -97,6 +97,12 @@ private let established: [UInt8] = [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]
         for host in ["192.0.2.7", "2001:db8::7", "tracker.example.org", String(repeating: "a", count: 255)] {
             let packet = ProxyDatagram.wrap([1, 2, 3], to: host, port: 80)!
             #expect(packet.count <= ProxyDatagram.longestHeader + 3)
+            if let address = Endpoint(address: host, port: 80) {
+                var written = [UInt8](repeating: 0xAA, count: ProxyDatagram.longestAddressHeader + 1)
+                let n = written.withUnsafeMutableBytes { ProxyDatagram.writeHeader(to: address, $0.baseAddress!) }
+                #expect(n == ProxyDatagram.headerLength(ipv4: address.isIPv4) && n == packet.count - 3)
+                #expect(Array(written[..<n]) == Array(packet[..<n]) && written[n] == 0xAA)
+            }
             for cut in 0...packet.count {
                 let (source, inside) = packet[..<cut].withUnsafeBytes { raw -> (Endpoint?, [UInt8]?) in
                     let found = ProxyDatagram.unwrap(raw)
