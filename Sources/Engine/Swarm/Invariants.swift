@@ -20,6 +20,7 @@ extension Swarm {
                     askers[UInt64(request.open) << 32 | UInt64(request.block), default: 0] += 1
                     inFlight[o.torrent, default: 0] += 1
                 }
+                precondition((0..<p.requests.count).reduce(0) { $0 + (p.requests[$1].isCancelled ? 1 : 0) } == p.cancelled, "cancelled requests")
                 for k in 0..<p.pinnedCount { pins[p.pinned![k], default: 0] += 1 }
                 guard p.stage == .open else {
                     precondition(p.stage == .dialling || p.stage == .handshaking || p.torrent == -1)

@@ -98,7 +98,7 @@ extension Swarm {
     /// One more block may be asked for. When not, the peer waits for its turn.
     @inline(__always) func mayAskMore(_ i: Int, _ now: Instant) -> Bool {
         guard downTree.isActive else { return true }
-        let want = max(1, peers[i].depth - peers[i].requests.count) * RateTree.quantum
+        let want = max(1, peers[i].depth - peers[i].pending) * RateTree.quantum
         return downTree.request(i, want: want, now: now) >= Int(PieceGeometry.blockLength)
     }
     /// Asking is over: with nothing to ask for, the peer takes nothing from the others.

@@ -235,8 +235,6 @@ extension Swarm {
         _ i: Int, _ t: Int, _ piece: UInt32, _ begin: UInt32, _ length: UInt32, _ now: Instant, _ effects: inout EffectBuffer
     ) {
         guard peers[i].fast else { return close(i, .notFastExtension, now, &effects) }
-        useless(i, now, &effects)
-        guard peers[i].stage == .open else { return }
         var found: Int?
         for at in 0..<peers[i].requests.count {
             let request = peers[i].requests[at], o = Int(request.open)
@@ -245,6 +243,9 @@ extension Swarm {
                 break
             }
         }
+        if let found, peers[i].requests[found].isCancelled { return cancelConfirmed(i, at: found, now, &effects) }
+        useless(i, now, &effects)
+        guard peers[i].stage == .open else { return }
         guard let found else {
             // The answer to a cancel, or to what was given up. Otherwise BEP 6 says to close; but a block may cross its own cancel, and
             // the flood limit counts them anyway.

@@ -78,6 +78,11 @@ struct PeerRow {
 
     // Download.
     var requests = RequestRing()
+    /// How many of them were cancelled, and when the last was.
+    var cancelled = 0
+    var cancelledAt = Instant.zero
+    /// Blocks that it is to send.
+    var pending: Int { requests.count - cancelled }
     /// The piece that it is being asked for, and that row's generation.
     var current: Int32 = -1
     var currentGeneration: UInt32 = 0
@@ -110,7 +115,10 @@ struct PeerRow {
     var charged = 0
     var wantsDisarm = false
     var disarmFor = DisarmFor.nothing
-    enum DisarmFor: UInt8 { case nothing, timeout, endgame }
+    /// The later ones are of more weight.
+    enum DisarmFor: UInt8 { case nothing, endgame, cancelled, timeout }
+    /// The torrent's ``TorrentRow/playEpoch`` when it was given a piece last.
+    var playEpoch: UInt32 = 0
 
     // Upload.
     var queued = 0
@@ -158,6 +166,14 @@ struct PeerRow {
     var metadataRefusedUntil = Instant.zero
 
     var isSeed: Bool { have.total > 0 && have.isFull }
+
+    @discardableResult
+    mutating func takeRequest(at: Int) -> Request {
+        let request = requests[at]
+        requests.remove(at: at)
+        if request.isCancelled { cancelled -= 1 }
+        return request
+    }
 }
 
 struct TorrentRow {
@@ -221,8 +237,10 @@ struct TorrentRow {
     var unwantedMissing = 0
     /// Open pieces that were wanted when they were begun.
     var hasUnwantedOpen = false
-    /// Somebody plays it; when its player was last heard.
+    /// Who plays it.
     var streams: [Stream] = []
+    /// Rises when somebody plays from another place: peers look anew for what is due, whatever they are on.
+    var playEpoch: UInt32 = 0
     /// Only while peers are connected to whom we are super-seeding.
     var superSeed: SuperSeed?
     /// What connected peers were told (BEP 21).

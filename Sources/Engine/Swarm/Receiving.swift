@@ -82,8 +82,7 @@ extension Swarm {
         guard let at = find(i, piece, begin, length) else {
             return blockDiscarded(p, piece: piece, begin: begin, length: length, now: now, into: &effects)
         }
-        let request = peers[i].requests[at]
-        peers[i].requests.remove(at: at)
+        let request = peers[i].takeRequest(at: at)
         settleCharge(i, length, now)
         let t = Int(peers[i].torrent), o = Int(request.open), block = Int(request.block)
         torrents[t].inFlight -= 1
@@ -98,6 +97,8 @@ extension Swarm {
         torrents[t].downTick += UInt64(length)
         noteChange(t)
         if open[o].received == open[o].blockCount { completed(o, now, &effects) }
+        // It answers in order: what it was to forget before it heard of this one, it has forgotten.
+        if peers[i].cancelled > 0, !request.isCancelled, request.askedAt >= peers[i].cancelledAt { forgetCancelled(i, &effects) }
         fill(i, now, &effects)
     }
 
@@ -157,6 +158,9 @@ extension Swarm {
             case .nothing: break
             case .timeout: giveUpRequests(i, now, &effects)
             case .endgame: shareRequests(i)
+            case .cancelled:
+                forgetCancelled(i, &effects)
+                fill(i, now, &effects)
             }
         }
     }
@@ -172,7 +176,7 @@ extension Swarm {
 
     /// Asks the shell to end the receive of `i`; the rest happens in ``armed(_:_:now:into:)``.
     func disarm(_ i: Int, for reason: PeerRow.DisarmFor, _ effects: inout EffectBuffer) {
-        if reason == .timeout || peers[i].disarmFor == .nothing { peers[i].disarmFor = reason }
+        if reason.rawValue > peers[i].disarmFor.rawValue { peers[i].disarmFor = reason }
         guard !peers[i].wantsDisarm else { return }
         peers[i].wantsDisarm = true
         effects.append(.disarm(handle(i)))
@@ -182,16 +186,12 @@ extension Swarm {
         for q in torrents[t].peers {
             let j = Int(q)
             guard let at = peers[j].requests.index(open: o, block: block) else { continue }
-            peers[j].requests.remove(at: at)
+            let request = peers[j].takeRequest(at: at)
             peers[j].forgiven += 1
             refundRequest(j, open[Int(o)].blockLength(block))
             torrents[t].inFlight -= 1
             open[Int(o)].blocks[Int(block)].askers -= 1
-            send(
-                j,
-                .cancel(
-                    piece: open[Int(o)].piece, begin: block * PieceGeometry.blockLength, length: open[Int(o)].blockLength(block)),
-                now, &effects)
+            if !request.isCancelled { cancel(j, request, now, &effects) }
         }
     }
 

@@ -6,6 +6,8 @@ struct Request {
     var open: Int32
     var block: UInt32
     var askedAt: Instant
+    /// It was cancelled; a reject or the block itself is yet to come.
+    var isCancelled = false
 }
 
 /// A peer's outstanding requests in the order asked, which is the order in which answers are expected.
@@ -32,6 +34,8 @@ struct RequestRing {
         base?.deallocate()
         (base, mask, head) = (grown, capacity - 1, 0)
     }
+
+    mutating func markCancelled(_ i: Int) { base![(head &+ i) & mask].isCancelled = true }
 
     /// Takes out the i-th; those before it move up by one, so the order of the others stays. The usual i is 0.
     mutating func remove(at i: Int) {

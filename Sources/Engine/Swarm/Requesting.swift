@@ -3,23 +3,23 @@ import Primitives
 
 /// What to ask a peer for.
 ///
-/// Order: the rest of the piece that it is on; a piece that its peer left; a new piece, the rarest first; a piece whose
-/// peer is slow; in endgame, blocks that another peer was asked for already.
+/// Order: what players are about to need; the rest of the piece that it is on; a piece that its peer left; a new piece, the
+/// rarest first; a piece whose peer is slow; in endgame, blocks that another peer was asked for already.
 extension Swarm {
     /// Requests until the peer's pipeline is full or nothing is left for it.
     func fill(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
-        guard peers[i].stage == .open, peers[i].amInterested, peers[i].requests.count < peers[i].depth else { return }
+        guard peers[i].stage == .open, peers[i].amInterested, peers[i].pending < peers[i].depth else { return }
         let t = Int(peers[i].torrent)
         guard torrents[t].isDownloading, peers[i].pausedUntil <= now else { return }
         if peers[i].isChoking, peers[i].allowedFast.isEmpty { return }
-        while peers[i].requests.count < peers[i].depth, mayAskMore(i, now), let o = pieceToAsk(i, t, now, &effects) {
-            var budget = peers[i].depth - peers[i].requests.count
+        while peers[i].pending < peers[i].depth, mayAskMore(i, now), let o = pieceToAsk(i, t, now, &effects) {
+            var budget = peers[i].depth - peers[i].pending
             while budget > 0, mayAskMore(i, now), let block = open[o].firstMissing() {
                 ask(i, t, o, block, now, &effects)
                 budget -= 1
             }
         }
-        if peers[i].requests.count < peers[i].depth {
+        if peers[i].pending < peers[i].depth {
             if !torrents[t].streams.isEmpty { rescueLate(i, t, now, &effects) }
             endgame(i, t, now, &effects)
         }
@@ -27,7 +27,7 @@ extension Swarm {
     }
 
     func ask(_ i: Int, _ t: Int, _ o: Int, _ block: UInt32, _ now: Instant, _ effects: inout EffectBuffer) {
-        if peers[i].requests.count == 0 { peers[i].waitingSince = now }
+        if peers[i].pending == 0 { peers[i].waitingSince = now }
         if open[o].blocks[Int(block)].state == .missing {
             open[o].blocks[Int(block)].state = .asked
             open[o].unasked -= 1
@@ -47,10 +47,16 @@ extension Swarm {
     private func pieceToAsk(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
         let me = handle(i)
         let current = Int(peers[i].current)
-        if current >= 0, open[current].generation == peers[i].currentGeneration, open[current].stage == .filling, open[current].unasked > 0,
-            open[current].admits(me), mayAsk(i, open[current].piece)
-        {
-            return current
+        let goesOn =
+            current >= 0 && open[current].generation == peers[i].currentGeneration && open[current].stage == .filling && open[current].unasked > 0
+            && open[current].admits(me) && mayAsk(i, open[current].piece)
+        if torrents[t].streams.isEmpty {
+            if goesOn { return current }
+        } else {
+            if goesOn, peers[i].playEpoch == torrents[t].playEpoch { return current }
+            peers[i].playEpoch = torrents[t].playEpoch
+            if let due = pieceToPlay(i, t, now, &effects) { return due }
+            if goesOn { return current }
         }
         // Few buffers left: finish what is open before opening more.
         let isTight = buffers.availableSlots < buffers.slotCount / 4 && torrents[t].fillingCount >= 2
@@ -101,10 +107,10 @@ extension Swarm {
         return false
     }
 
-    private enum Ownership { case left, slow, busy }
+    enum Ownership { case left, slow, busy }
 
     /// Whether the peer that a piece was given to still works on it.
-    private func ownership(_ o: Int, _ now: Instant) -> Ownership {
+    func ownership(_ o: Int, _ now: Instant) -> Ownership {
         guard let j = row(open[o].owner), peers[j].stage == .open, !peers[j].isChoking || !peers[j].allowedFast.isEmpty,
             Int(peers[j].current) == o, peers[j].currentGeneration == open[o].generation
         else { return .left }
@@ -114,7 +120,7 @@ extension Swarm {
         return rest / peers[j].downRate > 5 ? .slow : .busy
     }
 
-    private func adopt(_ o: Int, by i: Int) {
+    func adopt(_ o: Int, by i: Int) {
         open[o].owner = handle(i)
         peers[i].current = Int32(o)
         peers[i].currentGeneration = open[o].generation
@@ -142,12 +148,18 @@ extension Swarm {
     }
 
     private func openPiece(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
-        guard !torrents[t].isStarved, let picker = torrents[t].picker, picker.pickable > 0, peers[i].nothingAtEpoch != picker.epoch, freeOpen.count > 0 || openRows < maxOpen
-        else { return nil }
-        guard let piece = pick(i, t, picker, now) else {
+        guard mayOpen(t), let picker = torrents[t].picker, peers[i].nothingAtEpoch != picker.epoch else { return nil }
+        guard let piece = pick(i, t, picker) else {
             if !peers[i].isChoking { peers[i].nothingAtEpoch = picker.epoch }
             return nil
         }
+        return begin(piece, i, t, &effects)
+    }
+
+    func mayOpen(_ t: Int) -> Bool { !torrents[t].isStarved && torrents[t].picker.map { $0.pickable > 0 } ?? false && (freeOpen.count > 0 || openRows < maxOpen) }
+
+    /// nil: there is no buffer for it.
+    func begin(_ piece: Int, _ i: Int, _ t: Int, _ effects: inout EffectBuffer) -> Int? {
         peers[i].lastPicked = piece
         let index = PieceIndex(piece), geometry = torrents[t].geometry!
         let slots = geometry.slotCount(of: index)
@@ -163,12 +175,11 @@ extension Swarm {
         return o
     }
 
-    private func pick(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> Int? {
+    private func pick(_ i: Int, _ t: Int, _ picker: Picker) -> Int? {
         if peers[i].isChoking {
             for piece in peers[i].allowedFast where picker.isPickable(Int(piece)) && peers[i].have.contains(Int(piece)) { return Int(piece) }
             return nil
         }
-        if !torrents[t].streams.isEmpty, let piece = pickForPlayback(i, t, picker, now) { return piece }
         if let next = nextOfRun(i, picker) { return next }
         return choose(i, t, picker)
     }
@@ -240,13 +251,13 @@ extension Swarm {
         let total = torrents[t].have.total
         let isNear = torrents[t].fillingCount <= 4 || Double(total - torrents[t].fillingCount) >= configuration.endgameThreshold * Double(total)
         var o = torrents[t].openHead
-        while o >= 0, peers[i].requests.count < limit {
+        while o >= 0, peers[i].pending < limit {
             let at = Int(o)
             o = open[at].next
             guard open[at].stage == .filling, !open[at].isSolo, open[at].admits(me), peers[i].have.contains(open[at].piece.int),
                 now - open[at].lastAskedAt > .milliseconds(300)
             else { continue }
-            for block in 0..<open[at].blockCount where peers[i].requests.count < limit {
+            for block in 0..<open[at].blockCount where peers[i].pending < limit {
                 let b = open[at].blocks[Int(block)]
                 guard b.state == .asked || b.state == .shared,
                     isNear && Int(b.askers) < configuration.endgameDuplicates || isHopeless(i, t, at, block, now),
@@ -300,8 +311,7 @@ extension Swarm {
 
     /// The `at`-th request of `i` will not be answered. The block can be asked of others.
     func dropRequest(_ i: Int, at: Int) {
-        let request = peers[i].requests[at]
-        peers[i].requests.remove(at: at)
+        let request = peers[i].takeRequest(at: at)
         if at == 0 { peers[i].inBlock = false }
         let o = Int(request.open), t = Int(open[o].torrent), block = Int(request.block)
         torrents[t].inFlight -= 1
@@ -323,17 +333,18 @@ extension Swarm {
     func giveUpRequests(_ i: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         let keep = peers[i].inBlock ? 1 : 0
         while peers[i].requests.count > keep {
-            let at = peers[i].requests.count - 1, request = peers[i].requests[at], o = Int(request.open)
-            send(
-                i,
-                .cancel(
-                    piece: open[o].piece, begin: request.block * PieceGeometry.blockLength, length: open[o].blockLength(request.block)),
-                now, &effects)
+            let at = peers[i].requests.count - 1, request = peers[i].requests[at]
+            if !request.isCancelled { cancel(i, request, now, &effects) }
             peers[i].forgiven += 1
             dropRequest(i, at: at)
         }
         leaveCurrent(i, now, &effects)
         fillAll(Int(peers[i].torrent), now, &effects)
+    }
+
+    func cancel(_ i: Int, _ request: Request, _ now: Instant, _ effects: inout EffectBuffer) {
+        let o = Int(request.open)
+        send(i, .cancel(piece: open[o].piece, begin: request.block * PieceGeometry.blockLength, length: open[o].blockLength(request.block)), now, &effects)
     }
 
     /// The peer works on no piece any more. A solo piece has proved nothing then: its bytes are thrown away,

@@ -26,15 +26,17 @@ struct Stream {
     /// A player that says nothing for so long is gone.
     var lifetime: TimeSpan { .seconds(reader == 0 ? 60 : 10) }
 
-    /// The player is at `offset` now. A jump teaches nothing of the rate.
-    mutating func moved(to offset: UInt64, end: UInt64, now: Instant) {
-        let elapsed = (now - at).seconds
+    /// The player is at `offset` now; whether it has jumped there. A jump teaches nothing of the rate.
+    @discardableResult
+    mutating func moved(to offset: UInt64, end: UInt64, now: Instant) -> Bool {
+        let elapsed = (now - at).seconds, isJump = end != self.end || offset < self.offset || offset - self.offset > Self.least
         if end == self.end, offset > self.offset, offset - self.offset < Self.most, elapsed >= 0.5 {
             let sample = Double(offset - self.offset) / elapsed
             rate = min(max(rate + 0.3 * (sample - rate), 50_000), 20_000_000)
         }
         if elapsed >= 0.5 || offset < self.offset || end != self.end { at = now }
         (self.offset, self.end) = (offset, end)
+        return isJump
     }
 
     func pieces(_ geometry: PieceGeometry) -> Range<Int> {
@@ -54,7 +56,7 @@ struct Stream {
 /// peers take later ones; a block that is late although it was asked for is asked of a faster peer too.
 extension Swarm {
     /// Somebody plays: `offset` and `end` in bytes of the torrent. Said again as the position moves. A `reader` but 0 is gone when it
-    /// says nothing for 10 s, and at once by ``positionEnded(_:reader:)``.
+    /// says nothing for 10 s, and at once by ``positionEnded(_:reader:now:into:)``.
     package func position(_ id: TorrentID, reader: UInt32 = 0, offset: UInt64, end: UInt64, now: Instant, into effects: inout EffectBuffer) {
         guard let t = rowOfTorrent[id].map(Int.init), let geometry = torrents[t].geometry, offset < end, end <= geometry.totalLength else { return }
         var at = torrents[t].streams.firstIndex { $0.reader == reader } ?? torrents[t].streams.count
@@ -63,9 +65,14 @@ extension Swarm {
             torrents[t].streams.remove(at: at)
             at = torrents[t].streams.count
         }
-        if at == torrents[t].streams.count { torrents[t].streams.append(Stream(reader: reader, offset: offset, end: end, at: now, rate: Stream.usualRate)) }
-        torrents[t].streams[at].moved(to: offset, end: end, now: now)
+        let isNew = at == torrents[t].streams.count
+        if isNew { torrents[t].streams.append(Stream(reader: reader, offset: offset, end: end, at: now, rate: Stream.usualRate)) }
+        let isJump = torrents[t].streams[at].moved(to: offset, end: end, now: now)
         torrents[t].streams[at].heard = now
+        if isNew || isJump {
+            torrents[t].playEpoch &+= 1
+            giveWay(t, to: torrents[t].streams[at], now, &effects)
+        }
         for q in torrents[t].peers { peers[Int(q)].nothingAtEpoch = nil }
         fillAll(t, now, &effects)
     }
@@ -80,22 +87,56 @@ extension Swarm {
     func endStream(_ t: Int, _ now: Instant) {
         if !torrents[t].streams.isEmpty { torrents[t].streams.removeAll { now - $0.heard > $0.lifetime } }
     }
-    package func positionEnded(_ id: TorrentID, reader: UInt32) {
-        if let t = rowOfTorrent[id].map(Int.init) { torrents[t].streams.removeAll { $0.reader == reader } }
+    /// It may have jumped: many players open the new place before they close the old one. What was asked for the old one gives way.
+    package func positionEnded(_ id: TorrentID, reader: UInt32, now: Instant, into effects: inout EffectBuffer) {
+        guard let t = rowOfTorrent[id].map(Int.init), torrents[t].streams.contains(where: { $0.reader == reader }) else { return }
+        torrents[t].streams.removeAll { $0.reader == reader }
+        torrents[t].playEpoch &+= 1
+        for stream in torrents[t].streams { giveWay(t, to: stream, now, &effects) }
+        fillAll(t, now, &effects)
     }
 
-    /// Of all players, the piece that is due first.
-    func pickForPlayback(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> Int? {
+    /// What the peer goes on with or begins for the players: of the pieces that are ahead of one of them, the one that is due first.
+    /// nil: there is none for it.
+    func pieceToPlay(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) -> Int? {
+        guard !peers[i].isChoking, !peers[i].onParole, let geometry = torrents[t].geometry else { return nil }
+        let me = handle(i)
+        var begun: (row: Int, due: Instant)?
+        var o = torrents[t].unaskedBlocks > 0 ? torrents[t].openHead : -1
+        while o >= 0 {
+            let at = Int(o)
+            o = open[at].next
+            guard open[at].stage == .filling, open[at].unasked > 0, !open[at].isSolo, open[at].admits(me), peers[i].have.contains(open[at].piece.int),
+                let due = playback(open[at].piece.int, t, geometry), begun.map({ due < $0.due }) ?? true,
+                open[at].owner == me || ownership(at, now) != .busy
+            else { continue }
+            begun = (at, due)
+        }
+        if mayOpen(t), let picker = torrents[t].picker, let fresh = pickForPlayback(i, t, picker, now), begun.map({ fresh.deadline < $0.due }) ?? true,
+            let row = begin(fresh.piece, i, t, &effects)
+        {
+            return row
+        }
+        if let begun { adopt(begun.row, by: i) }
+        return begun?.row
+    }
+
+    /// Of all players, the piece that is due first among those that nobody has begun. One that this peer would deliver too late is left
+    /// to a peer that is twice as fast, if there is one.
+    private func pickForPlayback(_ i: Int, _ t: Int, _ picker: Picker, _ now: Instant) -> (piece: Int, deadline: Instant)? {
         let geometry = torrents[t].geometry!
         // What is asked already comes before it.
         let rate = peers[i].downRate
-        let queued = Double(peers[i].requests.count) * Double(PieceGeometry.blockLength)
+        let queued = Double(peers[i].pending) * Double(PieceGeometry.blockLength)
+        var fastest = i
+        for q in torrents[t].peers where !peers[Int(q)].isChoking && peers[Int(q)].downRate > peers[fastest].downRate { fastest = Int(q) }
+        let isFastEnough = peers[fastest].downRate <= 2 * rate
         var first: (piece: Int, deadline: Instant)?, last: (piece: Int, deadline: Instant)?
         for s in torrents[t].streams.indices {
             let stream = torrents[t].streams[s]
             for piece in stream.pieces(geometry) where picker.isPickable(piece) && peers[i].have.contains(piece) {
                 let ready = rate > 0 ? now + .seconds((queued + Double(geometry.length(of: PieceIndex(piece)))) / rate) : now, deadline = stream.deadline(piece, geometry)
-                if ready <= max(deadline, now + .seconds(1)) {
+                if ready <= max(deadline, now + .seconds(1)) || isFastEnough || !peers[fastest].have.contains(piece) {
                     if first == nil || deadline < first!.deadline { first = (piece, deadline) }
                     break
                 }
@@ -103,11 +144,11 @@ extension Swarm {
             }
         }
         // Too slow for all of them: the one with the most time left.
-        return first?.piece ?? last?.piece
+        return first ?? last
     }
 
     /// When the first player comes to the piece; nil: it is ahead of none.
-    private func playback(_ piece: Int, _ t: Int, _ geometry: PieceGeometry) -> Instant? {
+    func playback(_ piece: Int, _ t: Int, _ geometry: PieceGeometry) -> Instant? {
         var due: Instant?
         for s in torrents[t].streams.indices where torrents[t].streams[s].pieces(geometry).contains(piece) {
             due = min(due ?? .never, torrents[t].streams[s].deadline(piece, geometry))
@@ -122,14 +163,14 @@ extension Swarm {
         else { return }
         let me = handle(i), limit = min(peers[i].depth, 16)
         var o = torrents[t].openHead
-        while o >= 0, peers[i].requests.count < limit {
+        while o >= 0, peers[i].pending < limit {
             let at = Int(o)
             o = open[at].next
             guard open[at].stage == .filling, open[at].unasked == 0, !open[at].isSolo, open[at].admits(me),
                 peers[i].have.contains(open[at].piece.int), let due = playback(open[at].piece.int, t, geometry), due - now < .seconds(2),
                 now - open[at].lastAskedAt > .milliseconds(300), let j = row(open[at].owner), j != i, peers[j].downRate * 2 < peers[i].downRate
             else { continue }
-            for block in 0..<open[at].blockCount where peers[i].requests.count < limit {
+            for block in 0..<open[at].blockCount where peers[i].pending < limit {
                 let b = open[at].blocks[Int(block)]
                 guard b.state == .asked || b.state == .shared, Int(b.askers) < configuration.endgameDuplicates,
                     peers[i].requests.index(open: Int32(at), block: block) == nil, share(t, at, block, &effects)

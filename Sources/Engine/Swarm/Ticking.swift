@@ -133,6 +133,11 @@ extension Swarm {
             fill(i, now, &effects)
             return
         }
+        if peers[i].cancelled > (peers[i].inBlock && peers[i].requests[0].isCancelled ? 1 : 0), now - peers[i].cancelledAt > Self.cancelPatience {
+            if peers[i].pinnedCount > 0 { return disarm(i, for: .cancelled, &effects) }
+            forgetCancelled(i, &effects)
+            return fill(i, now, &effects)
+        }
         if peers[i].inBlock {
             if peers[i].inBlockSince == .never { peers[i].inBlockSince = now }
             // A block half received holds its slot; a trickle may not hold it for ever.

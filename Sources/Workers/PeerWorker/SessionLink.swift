@@ -43,7 +43,10 @@ extension PeerShell {
             swarm.position(TorrentID(rawValue: m.torrent), offset: m.offset, end: m.end, now: now, into: &effects)
         case .streamWanted:
             let m = try frame.decode(StreamWanted.self), id = TorrentID(rawValue: m.torrent)
-            if m.offset >= m.end { return swarm.positionEnded(id, reader: m.reader) }
+            guard m.offset < m.end else {
+                swarm.positionEnded(id, reader: m.reader, now: now, into: &effects)
+                break
+            }
             swarm.position(id, reader: m.reader, offset: m.offset, end: m.end, now: now, into: &effects)
             if let session = kit.edge(.session) {
                 kit.send(StreamReady(torrent: m.torrent, bytes: swarm.readable(id, from: m.offset, to: m.end)), to: session, correlation: frame.correlation)

@@ -92,7 +92,7 @@ import Testing
         for _ in 0..<800 { s.answer(p) }
         let asked = first + s.take().requests(to: p).map(\.piece), wanted = Set(0..<30).union(100..<130)
         #expect(Set(asked).isSuperset(of: wanted) && Set(asked.prefix(60 * 4)) == wanted, "what both play goes before everything")
-        s.swarm.positionEnded(s.id, reader: 1)
+        s.swarm.positionEnded(s.id, reader: 1, now: s.now, into: &s.effects)
         #expect(s.swarm.torrents[0].streams.map(\.reader) == [2])
         for reader in 3..<9 as Range<UInt32> {
             s.advance(.milliseconds(100))

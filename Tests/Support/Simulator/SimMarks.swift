@@ -7,7 +7,7 @@ package enum SimMark: String, CaseIterable, Sendable {
     case writeError, syncError, dirtyPagesDropped, readError, volumeFull
     case silenceSurvived, silenceAborted
     case hostileJoined
-    case paused, removed, removedWithData, rechecked, limited, seedLeft
+    case paused, removed, removedWithData, rechecked, limited, sought, seedLeft
     // What the programs did about them.
     case hashMismatch, claimSent, storeSentAgain, readSentAgain, partialPieceAdopted, wholePieceAdopted, leftOverDropped
     case undurable, peerBanned, badBlocksNamed, floodStopped, violationStopped

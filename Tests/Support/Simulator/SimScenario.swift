@@ -46,6 +46,8 @@ package struct SimScenario: Sendable {
     package var removalsWithData = 0
     /// New limits for some node's torrent.
     package var limits = 0
+    /// Players that jump to some place of some node's files.
+    package var seeks = 0
     /// Node 0 goes for good once another honest node is complete.
     package var seedLeaves = false
     package var endgameDuplicates = 2
@@ -96,6 +98,8 @@ package struct SimScenario: Sendable {
             removalsWithData = r.chance(0.15) ? 1 : 0
         }
         limits = r.chance(0.4) ? 1 + r.below(4) : 0
+        var w = SeededRandom(seed: seed ^ 0x5EEC)
+        seeks = w.chance(0.4) ? 1 + w.below(20) : 0
         var u = SeededRandom(seed: seed ^ 0x29)
         utp = [0, 0.5, 1][u.below(3)]
         var h = SeededRandom(seed: seed ^ 0x405)
@@ -109,7 +113,7 @@ package struct SimScenario: Sendable {
         s.hostiles = []
         (s.writeFault, s.syncFault, s.readFault) = (0, 0, 0)
         (s.wholeNodeDeaths, s.powerCuts, s.stops, s.fullSpells) = (0, 0, 0, 0)
-        (s.pauses, s.rechecks, s.removals, s.removalsWithData, s.seedLeaves) = (0, 0, 0, 0, false)
+        (s.pauses, s.rechecks, s.removals, s.removalsWithData, s.seeks, s.seedLeaves) = (0, 0, 0, 0, 0, false)
         // A block asked of two peers in endgame comes twice without anybody's death.
         s.endgameDuplicates = 1
         s.delay = (.microseconds(50), .milliseconds(2 + r.below(30)))

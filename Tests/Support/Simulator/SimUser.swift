@@ -55,11 +55,24 @@ extension SimWorld {
                 world.toSession(n) { _ in .command(token: 0, .limit(id, limits, group: "")) }
             }
         }
+        var seeks = SeededRandom(seed: scenario.seed ^ 0x5EE)
+        for _ in 0..<scenario.seeks {
+            let n = seeks.below(scenario.nodes), reader = UInt32(seeks.below(3)), total = announcedGeometry.totalLength
+            // What is played reaches some way only: what lies behind it gives way too.
+            let offset = UInt64(Double(total) * seeks.fraction()), end = min(total, offset + 1 + UInt64(seeks.below(300_000)))
+            at(Instant(nanoseconds: 1_100_000_000) + seeks.jitter(scenario.chaosTime)) { $0.seek(n, reader, offset..<end) }
+        }
         for i in 0..<scenario.removals + scenario.removalsWithData {
             // With its data never from node 0, which may have the only copy.
             let withData = i >= scenario.removals, n = withData ? 1 + random.below(scenario.nodes - 1) : random.below(scenario.nodes)
             at(someTime()) { $0.remove(n, withData: withData) }
         }
+    }
+
+    private func seek(_ n: Int, _ reader: UInt32, _ range: Range<UInt64>) {
+        guard let id = nodes[n].torrent, !gone.contains(n), range.lowerBound < range.upperBound else { return }
+        mark(.sought)
+        toShard(n, nil) { $0.swarm.position(id, reader: reader, offset: range.lowerBound, end: range.upperBound, now: $0.now, into: &$0.effects) }
     }
 
     private func pause(_ n: Int, for time: TimeSpan) {
