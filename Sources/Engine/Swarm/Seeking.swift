@@ -11,7 +11,8 @@ import Primitives
 /// Until one of these the block stays with its peer: its slot may be written by nobody else, so nothing is fetched twice because a
 /// cancel crossed a block.
 extension Swarm {
-    /// A peer that obeys a cancel and does not say so (BEP 3), with nothing else to send; twice a slow round trip.
+    /// Without any block: a peer that obeys a cancel and does not say so (BEP 3), and has nothing else to send. One that sends what was
+    /// cancelled had it in its buffers already, and there may be seconds of it: thrown away it would be fetched twice.
     static var cancelPatience: TimeSpan { .seconds(5) }
     /// What is played within it cannot wait behind a full pipeline, which holds 1.5 s (``adjustDepth``).
     private static var urgent: TimeSpan { .seconds(2) }

@@ -133,7 +133,7 @@ extension Swarm {
             fill(i, now, &effects)
             return
         }
-        if peers[i].cancelled > (peers[i].inBlock && peers[i].requests[0].isCancelled ? 1 : 0), now - peers[i].cancelledAt > Self.cancelPatience {
+        if peers[i].cancelled > (peers[i].inBlock && peers[i].requests[0].isCancelled ? 1 : 0), now - max(peers[i].cancelledAt, peers[i].lastBlockAt) > Self.cancelPatience {
             if peers[i].pinnedCount > 0 { return disarm(i, for: .cancelled, &effects) }
             forgetCancelled(i, &effects)
             return fill(i, now, &effects)
