@@ -72,7 +72,7 @@ build:
 	swift build
 
 release: setup
-	for p in $(PROGRAMS); do swift build $(RELEASE) --product $$p; done
+	CCBT_ONLY=$$(echo $(PROGRAMS) | tr ' ' ,) swift build $(RELEASE)
 
 run: release
 	.build/release/ccbtd --foreground --state-dir $(CURDIR)/.run $(ARGS)

@@ -15,6 +15,7 @@ from clients import Ccbt, Libtorrent
 from content import Torrent, single_file
 from sandbox import Tracker, address, alive, until
 
+Ccbt.crashes = None  # SIGSTOP ends in one
 BLOCK = 16 << 10
 # network.pipeline_max_depth: requests that can be outstanding at the one seeder.
 IN_FLIGHT = 512 * BLOCK

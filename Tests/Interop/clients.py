@@ -3,7 +3,7 @@
 Each listens on an address of its own and writes under its own folder. Encryption (unless an option says otherwise), uTP, DHT, PEX and local discovery
 are off, so that a transfer happens by the way under test or not at all.
 """
-import base64, http.client, json, os, signal, socket, subprocess, sys, threading, urllib.parse, xmlrpc.client
+import atexit, base64, http.client, json, os, re, signal, socket, subprocess, sys, threading, urllib.parse, xmlrpc.client
 from pathlib import Path
 
 from sandbox import BIN, until
@@ -64,9 +64,21 @@ class Client:
         except OSError: return ''
 
 
+CRASH = re.compile(r'\S+ (silent for \d+ ms, generation|ended, generation \d+: SIG(?!KILL|TERM)).*')
+
+
 class Ccbt(Client):
     """Our daemon: ccbtd and its workers, driven by btbt."""
     name, can_dial = 'ccbt', True
+    crashes = []  # of all daemons; None: the script makes workers crash
+
+    def stop(self, timeout=15):
+        super().stop(timeout)
+        # A worker that crashed was started again, and the case passed or not: its crash is a failure by itself.
+        if Ccbt.crashes is None or not (self.home / 'log').exists(): return
+        for found in CRASH.finditer((self.home / 'log').read_text(errors='replace')):
+            if (self.home, found.start()) not in Ccbt.crashes: print(f'FAILED  a worker crashed: {found[0]}', flush=True)
+            Ccbt.crashes.append((self.home, found.start()))
 
     def prepare(self):
         tables = {}
@@ -99,6 +111,11 @@ class Ccbt(Client):
                 'up': t['uploaded'], 'peers': t['peers']}
     def watch(self): return Watch(self)
     def workers(self): return {w['name']: w for w in self.btbt('workers')}
+
+
+@atexit.register
+def fail_by_crashes():
+    if Ccbt.crashes: os._exit(1)
 
 
 class Watch:

@@ -241,7 +241,11 @@ extension Swarm {
 
     // MARK: Endgame
 
-    /// Every block left is asked for: ask a second peer for those whose peer does not answer at once.
+    /// Half of what a peer sends in a second lies in its socket's buffer as a rule, where a cancel does not reach it
+    /// (libtorrent's send_buffer_watermark_factor is 50 %): a second copy of that is wasted and comes no sooner.
+    private static let onItsWay = 0.5
+
+    /// Every block left is asked for: ask a second peer for those that will not come soon.
     /// Not for a piece asked about in the last 300 ms, which is probably on its way; a peer on parole works alone.
     private func endgame(_ i: Int, _ t: Int, _ now: Instant, _ effects: inout EffectBuffer) {
         guard torrents[t].unaskedBlocks == 0, !peers[i].isChoking, !peers[i].onParole, peers[i].timeouts == 0, torrents[t].fillingCount > 0,
@@ -250,20 +254,30 @@ extension Swarm {
         let me = handle(i), limit = min(peers[i].depth, 16)
         let total = torrents[t].have.total
         let isNear = torrents[t].fillingCount <= 4 || Double(total - torrents[t].fillingCount) >= configuration.endgameThreshold * Double(total)
-        var o = torrents[t].openHead
-        while o >= 0, peers[i].pending < limit {
-            let at = Int(o)
-            o = open[at].next
-            guard open[at].stage == .filling, !open[at].isSolo, open[at].admits(me), peers[i].have.contains(open[at].piece.int),
-                now - open[at].lastAskedAt > .milliseconds(300)
-            else { continue }
-            for block in 0..<open[at].blockCount where peers[i].pending < limit {
-                let b = open[at].blocks[Int(block)]
-                guard b.state == .asked || b.state == .shared,
-                    isNear && Int(b.askers) < configuration.endgameDuplicates || isHopeless(i, t, at, block, now),
-                    peers[i].requests.index(open: Int32(at), block: block) == nil, mayAskMore(i, now), share(t, at, block, &effects)
+        for q in torrents[t].peers {
+            let j = Int(q)
+            guard j != i else { continue }
+            let silence = now - peers[j].lastBlockAt
+            if !isNear, silence < .seconds(2) { continue }
+            let soon = silence < .milliseconds(500) ? Int(peers[j].downRate * Self.onItsWay / Double(PieceGeometry.blockLength)) : 0
+            var at = 0
+            // Asking for one block of a piece is no reason against its next.
+            var asking: Int32 = -1
+            while at < peers[j].requests.count {
+                guard peers[i].pending < limit else { return }
+                let request = peers[j].requests[at], o = Int(request.open)
+                at += 1
+                guard at > soon || request.isCancelled, open[o].stage == .filling, !open[o].isSolo, open[o].admits(me), peers[i].have.contains(open[o].piece.int),
+                    request.open == asking || now - open[o].lastAskedAt > .milliseconds(300)
                 else { continue }
-                ask(i, t, at, block, now, &effects)
+                asking = request.open
+                let b = open[o].blocks[Int(request.block)]
+                guard b.state == .asked || b.state == .shared,
+                    isNear && Int(b.askers) < configuration.endgameDuplicates || isHopeless(i, t, o, request.block, now),
+                    peers[i].requests.index(open: request.open, block: request.block) == nil, mayAskMore(i, now),
+                    share(t, o, request.block, &effects)
+                else { continue }
+                ask(i, t, o, request.block, now, &effects)
             }
         }
     }

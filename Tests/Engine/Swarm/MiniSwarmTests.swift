@@ -91,6 +91,25 @@ import Testing
         #expect(world.asked.count == blocks && world.asked.values.allSatisfy { $0 == 1 })
     }
 
+    /// A slow seed and a fast one: what the slow one has on its way is not fetched from the fast one too.
+    @Test(arguments: 1...5 as ClosedRange<UInt64>)
+    func theEndgameWastesLittle(seed: UInt64) {
+        func run(duplicates: Int) -> (seconds: Double, again: UInt64) {
+            let world = MiniSwarm(seed: seed, geometry: Self.geometry(pieces: 200))
+            world.addNode(pieces: Bitfield(full: 200), rate: 1e6)
+            world.addNode(pieces: Bitfield(full: 200), rate: 16e6)
+            world.addNode(pieces: Bitfield(count: 200), slots: 1024) { $0.endgameDuplicates = duplicates }
+            (world.armsReceives, world.checksInvariants) = (false, false)
+            let start = world.now
+            world.introduce(2, to: [0, 1])
+            #expect(world.run(for: .seconds(60)) { world.isComplete(2) })
+            return ((world.now - start).seconds, world.nodes[2].swarm.report(world.torrent)!.downloadedAgain)
+        }
+        let (with, without) = (run(duplicates: 2), run(duplicates: 1))
+        #expect(with.seconds < without.seconds + 0.1, "\(with.seconds) s, \(without.seconds) s without endgame")
+        #expect(with.again <= 16384, "\(with.again) bytes fetched again")
+    }
+
     @Test func aLoneLeecherIsUnchokedAtOnceAndFast() {
         let world = MiniSwarm(seed: 1, geometry: Self.geometry(pieces: 200))
         world.addNode(pieces: Bitfield(full: 200), rate: 100e6)
