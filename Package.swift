@@ -160,7 +160,7 @@ var targets: [Target] = [
         name: "DHTSimulator", dependencies: ["DHT", "KRPC", "Primitives"], path: "Tests/Support/DHTSimulator", swiftSettings: strict + [.unsafeFlags(["-O"])]),
     .executableTarget(name: "ccbt-dht-sim", dependencies: ["DHTSimulator"], path: "Tests/Support/ccbt-dht-sim", swiftSettings: strict),
     tests("SimulationTests", "Simulation", ["Simulator", "Primitives"]),
-    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "MicroTransport", "ProxyWire", "LinuxIO", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
+    tests("PeerWorkerTests", "Workers/Peer", ["PeerWorker", "CHash", "MicroTransport", "ProxyWire", "LinuxIO", "PeerEncryption", "IPC", "Settings", "ByteCodec", "Primitives"]),
     tests("ProxyWireTests", "Wire/ProxyWire", ["ProxyWire", "Primitives", "ByteCodec"]),
     tests("PeerEncryptionTests", "Wire/PeerEncryption", ["PeerEncryption", "CCipher", "Primitives", "ByteCodec"]),
     tests("PrimitivesTests", "Primitives", ["Primitives", "ByteCodec"]),

@@ -108,7 +108,7 @@ let goldenVectors: [(any GoldenMessage, String)] = [
     (StorePiece(torrent: 1, piece: 2, firstSlot: 3, length: 4), "100001000000020000000300000004000000"),
     (PieceVerified(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
     (PieceWritten(torrent: 1, piece: 2, firstSlot: 3), "0c00010000000200000003000000"),
-    (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4, fileRoot: SHA256Digest([UInt8](repeating: 5, count: 32))!, pieceHash: SHA256Digest([UInt8](repeating: 6, count: 32))!, firstBlock: 7, blocks: 8), "550001000000020000000300000004050505050505050505050505050505050505050505050505050505050505050506060606060606060606060606060606060606060606060606060606060606060700000008000000"),
+    (PieceFailed(torrent: 1, piece: 2, firstSlot: 3, reason: 4, fileRoot: SHA256Digest([UInt8](repeating: 5, count: 32))!, pieceHash: SHA256Digest([UInt8](repeating: 6, count: 32))!, firstBlock: 7, blocks: 8, fileBytes: 9), "59000100000002000000030000000405050505050505050505050505050505050505050505050505050505050505050606060606060606060606060606060606060606060606060606060606060606070000000800000009000000"),
     (ReadPiece(torrent: 1, piece: 2, offset: 3, length: 4, firstSlot: 5), "14000100000002000000030000000400000005000000"),
     (ReadDone(torrent: 1, piece: 2, offset: 3, firstSlot: 4, status: 5), "11000100000002000000030000000400000005"),
     (HashesWanted(torrent: 1, root: SHA256Digest([UInt8](repeating: 2, count: 32))!, baseLayer: 3, index: 4, length: 5, proofLayers: 6), "340001000000020202020202020202020202020202020202020202020202020202020202020203000000040000000500000006000000"),

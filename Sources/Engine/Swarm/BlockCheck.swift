@@ -11,9 +11,13 @@ package struct BlockProof: Hashable, Sendable {
     package var hash: SHA256Digest
     /// The piece's first block in the file, and how many leaves its node covers.
     package var firstBlock: UInt32, width: UInt32
-    package init(root: SHA256Digest, hash: SHA256Digest, firstBlock: UInt32, width: UInt32) {
-        (self.root, self.hash, self.firstBlock, self.width) = (root, hash, firstBlock, width)
+    /// Bytes of the piece that are the file's. In a hybrid torrent padding may follow (BEP 47), which no hash covers: zeros.
+    package var fileBytes: UInt32
+    package init(root: SHA256Digest, hash: SHA256Digest, firstBlock: UInt32, width: UInt32, fileBytes: UInt32) {
+        (self.root, self.hash, self.firstBlock, self.width, self.fileBytes) = (root, hash, firstBlock, width, fileBytes)
     }
+    /// Leaves with a block below them.
+    var leaves: UInt32 { (fileBytes + PieceGeometry.blockLength - 1) / PieceGeometry.blockLength }
 }
 
 /// A bad piece that is kept until its bad blocks are known.
@@ -41,15 +45,27 @@ extension Swarm {
 
     /// True when the piece is kept. Otherwise it is the caller's to throw away.
     func keepSuspect(_ t: Int, _ o: Int, _ proof: BlockProof?, isBlamed: Bool, _ now: Instant, _ effects: inout EffectBuffer) -> Bool {
-        guard let proof, configuration.sha256 != nil, proof.width >= 2, proof.width <= HashRequest.longestRun, suspects.count < Self.mostSuspects,
-            let peer = whoKnows(t, o, not: nil)
+        guard let proof, configuration.sha256 != nil, proof.width >= 1, proof.width <= HashRequest.longestRun, proof.fileBytes > 0,
+            proof.fileBytes <= open[o].length, proof.leaves <= proof.width, suspects.count < Self.mostSuspects
         else { return false }
         // Which blocks are good is not known yet: none is marked for a shard to come.
         reclaim(o, isWhole: false, &effects)
         open[o].stage = .suspect
         suspects[Int32(o)] = Suspect(proof: proof, generation: open[o].generation, isBlamed: isBlamed, peer: nil, askedAt: now)
-        askLeaves(o, of: peer, now, &effects)
+        if proof.width == 1 {
+            // The hash of a file of one block is the block's.
+            compare(o, with: proof.hash.bytes, &effects)
+        } else if let peer = whoKnows(t, o, not: nil) {
+            askLeaves(o, of: peer, now, &effects)
+        }
         return true
+    }
+    private func compare(_ o: Int, with hashes: [UInt8], _ effects: inout EffectBuffer) {
+        suspects[Int32(o)]!.isChecking = true
+        effects.append(
+            .checkBlocks(
+                torrent: torrents[Int(open[o].torrent)].id, piece: open[o].piece, firstSlot: open[o].firstSlot, length: open[o].length,
+                fileBytes: suspects[Int32(o)]!.proof.fileBytes, payload: effects.keep(hashes)))
     }
 
     /// Somebody who has the piece; rather one who sent none of it.
@@ -75,8 +91,8 @@ extension Swarm {
     }
 
     private func find(_ r: HashRequest, _ i: Int) -> Int? {
-        for (o, s) in suspects where s.peer == handle(i) && !s.isChecking && request(s.proof) == r && isCurrent(Int(o), s) { return Int(o) }
-        return nil
+        // Equal files have equal roots: the first of two that wait for the same hashes.
+        suspects.filter { o, s in s.peer == handle(i) && !s.isChecking && request(s.proof) == r && isCurrent(Int(o), s) }.keys.min().map(Int.init)
     }
     private func isCurrent(_ o: Int, _ s: Suspect) -> Bool { open[o].stage == .suspect && open[o].generation == s.generation }
 
@@ -93,11 +109,7 @@ extension Swarm {
             nextTry(o, now, &effects)
             return true
         }
-        suspects[Int32(o)]!.isChecking = true
-        effects.append(
-            .checkBlocks(
-                torrent: torrents[t].id, piece: open[o].piece, firstSlot: open[o].firstSlot, length: open[o].length,
-                payload: effects.keep([UInt8](UnsafeRawBufferPointer(rebasing: hashes[..<(32 * Int(open[o].blockCount))])))))
+        compare(o, with: [UInt8](UnsafeRawBufferPointer(rebasing: hashes[..<(32 * Int(proof.leaves))])), &effects)
         return true
     }
     func leavesRejected(_ i: Int, _ r: HashRequest, _ now: Instant, _ effects: inout EffectBuffer) -> Bool {
@@ -126,7 +138,12 @@ extension Swarm {
                 suspects[key] = nil
                 continue
             }
-            if !s.isChecking, s.peer.map({ row($0) == nil }) ?? true || now - s.askedAt > Self.patience { nextTry(Int(key), now, &effects) }
+            guard !s.isChecking else { continue }
+            let isOverdue = now - s.askedAt > Self.patience
+            if let peer = s.peer, row(peer) != nil, !isOverdue { continue }
+            // A peer that knows may be about to say what it has.
+            if s.peer == nil, !isOverdue, whoKnows(Int(open[Int(key)].torrent), Int(key), not: nil) == nil { continue }
+            nextTry(Int(key), now, &effects)
         }
     }
 

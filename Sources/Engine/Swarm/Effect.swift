@@ -65,9 +65,9 @@ package enum Effect: Hashable, Sendable {
     case layersMissing(torrent: TorrentID)
     /// Answer with ``Swarm/hashesServed(_:_:hashes:now:into:)``; the payload is the request (``HashRequest/init(decoding:)``).
     case hashesWanted(torrent: TorrentID, PeerHandle, payload: Int)
-    /// Compare the blocks of the run with their hashes (the payload, 32 bytes each) and answer with
-    /// ``Swarm/blocksChecked(_:_:good:now:into:)``.
-    case checkBlocks(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, length: UInt32, payload: Int)
+    /// Compare the blocks of the run with their hashes (the payload, 32 bytes for each that the first `fileBytes` begin;
+    /// zeros belong behind those) and answer with ``Swarm/blocksChecked(_:_:good:now:into:)``.
+    case checkBlocks(torrent: TorrentID, piece: PieceIndex, firstSlot: SlotIndex, length: UInt32, fileBytes: UInt32, payload: Int)
     case morePeersWanted(torrent: TorrentID)
 
     /// The address was banned just now. Port 0 unless it is a loopback address; an IPv6 address stands for its /64.

@@ -204,7 +204,7 @@ package final class DiskShell: WorkerShell {
         case .storeFailed(let r, let why):
             var m = PieceFailed(torrent: r.torrent.rawValue, piece: r.piece, firstSlot: r.run.first.rawValue, reason: why.rawValue)
             if why == .hashMismatch, let (file, expected) = engine.expectedRoot(r.torrent, Int(r.piece)) {
-                (m.fileRoot, m.pieceHash, m.blocks) = (file.root, expected.root, expected.width)
+                (m.fileRoot, m.pieceHash, m.blocks, m.fileBytes) = (file.root, expected.root, expected.width, expected.length)
                 m.firstBlock = UInt32((Int(r.piece) - file.firstPiece) * Int(engine.blocksPerPiece(r.torrent)))
             }
             toShard(r.run.shard, m)

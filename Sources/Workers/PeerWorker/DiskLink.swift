@@ -71,7 +71,9 @@ extension PeerShell {
         buffers.unverify(first)
         if torrents[torrent] == nil { buffers.discard(first) }
         hasRoomAgain = true
-        let proof = m.blocks > 0 ? BlockProof(root: m.fileRoot, hash: m.pieceHash, firstBlock: m.firstBlock, width: m.blocks) : nil
+        let proof =
+            m.blocks > 0
+            ? BlockProof(root: m.fileRoot, hash: m.pieceHash, firstBlock: m.firstBlock, width: m.blocks, fileBytes: m.fileBytes) : nil
         swarm.pieceFailed(torrent, piece, StoreFailure(rawValue: m.reason) ?? .ioError, proof: proof, now: now, into: &effects)
         wakeReadWaiters()
     }

@@ -55,8 +55,8 @@ extension PeerShell {
         case .layersFound(let torrent, let payload): sendLayers(torrent, effects.payload(payload))
         case .layersMissing(let torrent): sendLayers(torrent, [])
         case .hashesWanted(let torrent, let peer, let payload): askHashes(torrent, peer, effects.payload(payload), now: now)
-        case .checkBlocks(let torrent, let piece, let first, let length, let payload):
-            checkBlocks(torrent, piece, first, length: length, effects.payload(payload), now: now)
+        case .checkBlocks(let torrent, let piece, let first, let length, let fileBytes, let payload):
+            checkBlocks(torrent, piece, first, length: length, fileBytes: fileBytes, effects.payload(payload), now: now)
         case .morePeersWanted(let torrent):
             if let session = kit.edge(.session) { kit.send(MorePeersWanted(torrent: torrent.rawValue), to: session) }
         case .banned(let endpoint, let why, let time):

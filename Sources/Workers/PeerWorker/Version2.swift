@@ -49,12 +49,11 @@ extension PeerShell {
     }
 
     /// A few milliseconds for a large piece, and only after a bad one.
-    func checkBlocks(_ torrent: TorrentID, _ piece: PieceIndex, _ first: SlotIndex, length: UInt32, _ hashes: [UInt8], now: Instant) {
-        let count = hashes.count / 32
-        var found = [UInt8](repeating: 0, count: hashes.count), good = Bitfield(count: count)
-        precondition(ccbt_merkle_leaves(UnsafePointer(arena.slot(first).assumingMemoryBound(to: UInt8.self)), Int(length), &found) == count)
-        for i in 0..<count where found[32 * i..<32 * i + 32] == hashes[32 * i..<32 * i + 32] { good.insert(i) }
-        swarm.blocksChecked(torrent, piece, good: good, now: now, into: &effects)
+    func checkBlocks(
+        _ torrent: TorrentID, _ piece: PieceIndex, _ first: SlotIndex, length: UInt32, fileBytes: UInt32, _ hashes: [UInt8], now: Instant
+    ) {
+        let run = UnsafeRawBufferPointer(start: arena.slot(first), count: Int(length))
+        swarm.blocksChecked(torrent, piece, good: goodBlocks(run, fileBytes: Int(fileBytes), hashes), now: now, into: &effects)
     }
 
     // MARK: Piece layers for the session
@@ -79,4 +78,18 @@ extension PeerShell {
             at = end
         } while at < bytes.count
     }
+}
+
+/// The blocks of `piece` that have their hash, where the first `fileBytes` are a file's and padding follows.
+func goodBlocks(_ piece: UnsafeRawBufferPointer, fileBytes: Int, _ hashes: [UInt8]) -> Bitfield {
+    let block = Int(PieceGeometry.blockLength)
+    var found = [UInt8](repeating: 0, count: hashes.count), good = Bitfield(full: (piece.count + block - 1) / block)
+    precondition(fileBytes > 0 && fileBytes <= piece.count && hashes.count == (fileBytes + block - 1) / block * 32)
+    _ = ccbt_merkle_leaves(piece.baseAddress!.assumingMemoryBound(to: UInt8.self), fileBytes, &found)
+    for i in 0..<hashes.count / 32 where found[32 * i..<32 * i + 32] != hashes[32 * i..<32 * i + 32] { good.remove(i) }
+    for i in (fileBytes / block)..<good.count {
+        let padding = piece[max(fileBytes, i * block)..<min((i + 1) * block, piece.count)]
+        if !padding.allSatisfy({ $0 == 0 }) { good.remove(i) }
+    }
+    return good
 }

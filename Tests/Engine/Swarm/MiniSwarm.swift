@@ -414,7 +414,7 @@ final class MiniSwarm {
         case .hashesWanted(_, let p, let payload):
             let request = batch.payload(payload).withUnsafeBytes { HashRequest(decoding: $0) }!
             node.swarm.hashesServed(p, request, hashes: node.answerHashes(request), now: now, into: &node.effects)
-        case .checkBlocks(let t, let piece, let first, _, _):
+        case .checkBlocks(let t, let piece, let first, _, _, _):
             var good = Bitfield(count: geometry.slotCount(of: piece))
             for block in 0..<good.count where node.slots[first.int + block] == Self.tag(piece.rawValue, UInt32(block) * 16384) { good.insert(block) }
             node.swarm.blocksChecked(t, piece, good: good, now: now, into: &node.effects)

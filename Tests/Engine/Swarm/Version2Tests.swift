@@ -201,7 +201,7 @@ struct TestTree {
         liar.answerHashes = tree.answer
         let node = world.addNode(pieces: Bitfield(count: 30), slots: 128) { $0.sha256 = testSHA256 }
         node.proof = { piece in
-            BlockProof(root: tree.root, hash: SHA256Digest(tree.levels[2][piece.int])!, firstBlock: UInt32(4 * piece.int), width: 4)
+            BlockProof(root: tree.root, hash: SHA256Digest(tree.levels[2][piece.int])!, firstBlock: UInt32(4 * piece.int), width: 4, fileBytes: geometry.length(of: piece))
         }
         world.introduce(5, to: [0, 1, 2, 3, 4])
         #expect(world.run(for: .seconds(200)) { world.isComplete(5) })
@@ -209,6 +209,49 @@ struct TestTree {
         let report = node.swarm.report(world.torrent)!
         #expect(report.downloaded - report.downloadedAgain == geometry.totalLength)
         if node.badPieces > 0 { #expect(node.swarm.isBanned(liar.endpoint, now: world.now)) }
+    }
+
+    /// A file ends in the middle of a hybrid's piece: fewer hashes than blocks, the rest is padding.
+    @Test(arguments: [1 as UInt32, 16384, 16385, 40_000, 65_535, 65_536]) func onlyTheFilesBlocksOfAPieceHaveHashes(fileBytes: UInt32) throws {
+        let stage = hybrid(), leaves = Int((fileBytes + 16383) / 16384), width = leaves == 3 ? 4 : leaves
+        let hashes = (0..<width).map { i in [UInt8](repeating: i < leaves ? UInt8(i + 1) : 0, count: 32) }
+        var nodes = hashes
+        while nodes.count > 1 { nodes = (0..<nodes.count / 2).map { (nodes[2 * $0] + nodes[2 * $0 + 1]).withUnsafeBytes { testSHA256($0).bytes } } }
+        let root = SHA256Digest(nodes[0])!
+        func seed(_ n: UInt8) -> PeerHandle {
+            let (p, _) = greet(stage, Self.v2.truncated, bit: true, n)
+            stage.say(p, .haveAll)
+            stage.say(p, .unchoke)
+            return p
+        }
+        let liar = seed(1)
+        for _ in 0..<4 { stage.answer(liar) }
+        let piece = try #require(stage.take().stored.first), index = PieceIndex(piece)
+        let other = seed(2)
+        _ = stage.take()
+        let proof = BlockProof(root: root, hash: root, firstBlock: 0, width: UInt32(width), fileBytes: fileBytes)
+        stage.swarm.pieceFailed(stage.id, index, .hashMismatch, proof: proof, now: stage.now, into: &stage.effects)
+        var effects = stage.take()
+        if width > 1 {
+            let request = HashRequest(root: root, baseLayer: 0, index: 0, length: UInt32(width), proofLayers: 0)
+            let bytes = Array(request.message(MessageID.hashes, hashes: Array(hashes.joined()))[5...])
+            stage.say(other, .hashes(PayloadRange(offset: 0, count: bytes.count)), bytes)
+            effects = stage.take()
+        }
+        let payload: (UInt32, Int)? = effects.compactMap { if case .checkBlocks(_, _, _, _, let f, let p) = $0 { (f, p) } else { nil } }.first
+        #expect(payload?.0 == fileBytes)
+        // The last block is bad, be it the file's or padding.
+        var good = Bitfield(full: 4)
+        good.remove(3)
+        stage.swarm.blocksChecked(stage.id, index, good: good, now: stage.now, into: &stage.effects)
+        #expect(stage.swarm.report(stage.id)!.downloadedAgain == 16384)
+        var asked = stage.take().requests(to: other)
+        for _ in 0..<60 {
+            stage.answer(other)
+            stage.advance(.milliseconds(100))
+            asked += stage.take().requests(to: other)
+        }
+        #expect(asked.filter { $0.piece == piece }.map(\.begin) == [3 * 16384])
     }
 
     /// Nobody gives the block hashes: the piece is treated as one of v1 is.
@@ -220,7 +263,7 @@ struct TestTree {
         let liar = world.addNode(pieces: Bitfield(full: 30), rate: 800_000) { $0.sha256 = testSHA256 }
         liar.lies = 0.5
         let node = world.addNode(pieces: Bitfield(count: 30), slots: 128) { $0.sha256 = testSHA256 }
-        node.proof = { BlockProof(root: tree.root, hash: SHA256Digest(tree.levels[2][$0.int])!, firstBlock: UInt32(4 * $0.int), width: 4) }
+        node.proof = { BlockProof(root: tree.root, hash: SHA256Digest(tree.levels[2][$0.int])!, firstBlock: UInt32(4 * $0.int), width: 4, fileBytes: world.geometry.length(of: $0)) }
         world.introduce(2, to: [0, 1])
         #expect(world.run(for: .seconds(400)) { world.isComplete(2) })
         #expect(node.badPieces > 0 && !node.swarm.isBanned(world.nodes[0].endpoint, now: world.now))

@@ -218,7 +218,7 @@ package final class SimShard {
         case .hashesWanted(_, let p, let payload):
             let request = effects.payload(payload).withUnsafeBytes { HashRequest(decoding: $0) }!
             swarm.hashesServed(p, request, hashes: world.hashes(request), now: now, into: &effects)
-        case .checkBlocks(let torrent, let piece, let first, let length, let payload): checkBlocks(torrent, piece, first, length, effects.payload(payload))
+        case .checkBlocks(let torrent, let piece, let first, let length, _, let payload): checkBlocks(torrent, piece, first, length, effects.payload(payload))
         case .metadataFound, .metadataBlockWanted, .layersFound, .layersMissing, .externalAddress: break
         }
     }

@@ -79,7 +79,7 @@ extension SimWorld {
         let width = nodes.count
         while nodes.count > 1 { nodes = (0..<nodes.count / 2).map { i in (nodes[2 * i] + nodes[2 * i + 1]).withUnsafeBytes { Self.digest($0).bytes } } }
         let root = SHA256Digest(nodes[0])!
-        return BlockProof(root: root, hash: root, firstBlock: 0, width: UInt32(width))
+        return BlockProof(root: root, hash: root, firstBlock: 0, width: UInt32(width), fileBytes: geometry.length(of: PieceIndex(rawValue: piece)))
     }
     func hashes(_ r: HashRequest) -> [UInt8] {
         for piece in 0..<UInt32(geometry.pieceCount) {

@@ -160,7 +160,7 @@ package struct PieceWritten: IPCMessage, Equatable {
 /// The run is the shard's again.
 package struct PieceFailed: IPCMessage, Equatable {
     package static var type: MessageType { .pieceFailed }
-    package static var fixedSize: Int { 85 }
+    package static var fixedSize: Int { 89 }
     package var torrent: UInt32
     package var piece: UInt32
     package var firstSlot: UInt32
@@ -169,7 +169,8 @@ package struct PieceFailed: IPCMessage, Equatable {
     package var pieceHash: SHA256Digest  // what the hashes of the piece's blocks lead to
     package var firstBlock: UInt32  // the piece's first block in the file
     package var blocks: UInt32  // leaves under pieceHash; 0: no v2 hash is known
-    package init(torrent: UInt32, piece: UInt32, firstSlot: UInt32, reason: UInt8, fileRoot: SHA256Digest = SHA256Digest(), pieceHash: SHA256Digest = SHA256Digest(), firstBlock: UInt32 = 0, blocks: UInt32 = 0) {
+    package var fileBytes: UInt32  // bytes of the piece that are the file's; what follows them is padding
+    package init(torrent: UInt32, piece: UInt32, firstSlot: UInt32, reason: UInt8, fileRoot: SHA256Digest = SHA256Digest(), pieceHash: SHA256Digest = SHA256Digest(), firstBlock: UInt32 = 0, blocks: UInt32 = 0, fileBytes: UInt32 = 0) {
         self.torrent = torrent
         self.piece = piece
         self.firstSlot = firstSlot
@@ -178,6 +179,7 @@ package struct PieceFailed: IPCMessage, Equatable {
         self.pieceHash = pieceHash
         self.firstBlock = firstBlock
         self.blocks = blocks
+        self.fileBytes = fileBytes
     }
     package func encodeFixed(into w: inout ByteWriter, tail: inout PayloadTail) {
         w.u32(torrent)
@@ -188,6 +190,7 @@ package struct PieceFailed: IPCMessage, Equatable {
         w.digest(pieceHash)
         w.u32(firstBlock)
         w.u32(blocks)
+        w.u32(fileBytes)
     }
     package init(from r: inout PayloadReader) throws(DecodeError) {
         torrent = try r.u32()
@@ -198,6 +201,7 @@ package struct PieceFailed: IPCMessage, Equatable {
         pieceHash = try r.hash32()
         firstBlock = try r.u32()
         blocks = try r.u32()
+        fileBytes = try r.u32()
     }
 }
 
