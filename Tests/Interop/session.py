@@ -435,10 +435,16 @@ class Session:
         s.close()
 
     def waiting(self):
-        for _ in range(3):
+        for wait in (0, 0, 0.02, 0.1):
             os.kill(self.daemon.workers()['discovery:0']['pid'], signal.SIGKILL)
-            # An answer and not "the discovery worker is restarting", which raises.
+            time.sleep(wait)
+            # An answer and not "the discovery worker is restarting", which raises: asked before its end is known, and after.
             self.btbt('nat', 'status')
+        # It ends while it has the question: its successor is asked.
+        os.kill(self.daemon.workers()['discovery:0']['pid'], signal.SIGSTOP)
+        pid = self.daemon.workers()['discovery:0']['pid']
+        threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
+        self.btbt('nat', 'status')
 
     def confinement(self):
         def filtered(daemon):

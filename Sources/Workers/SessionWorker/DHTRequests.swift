@@ -13,11 +13,26 @@ extension SessionShell {
 
     func askDiscovery<M: IPCMessage>(_ from: Asker, _ message: M, for span: TimeSpan) throws(ControlError) {
         let token = wait(from, .discovery, for: span)
-        whenDiscovery { [self] edge in
+        let ask: (Edge?) -> Void = { [self] edge in
             // Its client may be gone by then.
             guard pending[token] != nil else { return }
             guard let edge else { return finish(token, error: ControlError(.unavailable, "the discovery worker is restarting")) }
             kit.send(message, to: edge, correlation: token)
+        }
+        pending[token]!.again = ask
+        whenDiscovery(ask)
+    }
+
+    /// The worker that was asked is gone. Its successor is asked, once: a question that is the death of workers is not worth a third.
+    func askDiscoveryAgain() {
+        for token in pending.keys.sorted() {
+            guard let request = pending[token], case .discovery = request.kind else { continue }
+            guard let again = request.again else {
+                finish(token, error: ControlError(.unavailable, "the discovery worker ended twice over this request"))
+                continue
+            }
+            pending[token]!.again = nil
+            whenDiscovery(again)
         }
     }
 

@@ -31,6 +31,8 @@ struct PendingRequest {
     var kind: Kind
     /// ``Instant/never`` for what takes as long as it takes.
     var deadline: Instant
+    /// Asks once more, of a worker that comes after the one that was asked.
+    var again: ((Edge?) -> Void)?
 }
 
 /// From a line to an answer.

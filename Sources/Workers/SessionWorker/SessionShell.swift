@@ -183,10 +183,10 @@ package final class SessionShell: WorkerShell {
             failPending("the disk worker is restarting") { if case .files = $0 { true } else { false } }
         case .discovery:
             dhtNodes = 0
-            failFetches()
+            fetchAgain()
             itemLookupsLost()
             mailLost()
-            failPending("the discovery worker is restarting") { if case .discovery = $0 { true } else { false } }
+            askDiscoveryAgain()
         }
     }
     package func arenaGiven(shard: UInt16, slotCount: Int, fd: Int32, byteCount: Int) { close(fd) }

@@ -110,17 +110,24 @@ import WorkerKit
         s.discovery.send(Fetched(offset: 0, bytes: Array(torrent[..<10]), isLast: 0), correlation: token)
         s.discovery.send(Fetched(offset: 10, bytes: Array(torrent[10...]), isLast: 1), correlation: token)
         #expect(try client.answer(ControlMethods.Add.self).name == "by address")
-        // Refused, of no use, out of order, and a worker that dies: each is one answer.
-        let ends: [(Fetched?, ControlError.Code)] = [
+        // Refused, of no use, out of order: each is one answer.
+        let ends: [(Fetched, ControlError.Code)] = [
             (Fetched(offset: 0, isLast: 1, message: "HTTP 500"), .unavailable), (Fetched(offset: 0, bytes: [1, 2, 3], isLast: 1), .invalidParameters),
-            (Fetched(offset: 5, bytes: [1], isLast: 0), .tooLarge), (nil, .unavailable),
+            (Fetched(offset: 5, bytes: [1], isLast: 0), .tooLarge),
         ]
         for (end, expected) in ends {
             try client.send(ControlMethods.Add.self, AddParameters(url: "http://h/b.torrent", save: "/d"))
             let token = try s.discovery.next(FetchUrl.self).correlation
-            if let end { s.discovery.send(end, correlation: token) } else { s.discovery = try s.replace(.discovery, generation: 2) }
+            s.discovery.send(end, correlation: token)
             #expect(code { _ = try client.answer(ControlMethods.Add.self) } == expected)
         }
+        // A worker that dies over it is followed by another; a second death is an answer.
+        try client.send(ControlMethods.Add.self, AddParameters(url: "http://h/c.torrent", save: "/d"))
+        for generation in 2...3 as ClosedRange<UInt32> {
+            #expect(try s.discovery.next(FetchUrl.self).message.url == "http://h/c.torrent")
+            s.discovery = try s.replace(.discovery, generation: generation)
+        }
+        #expect(code { _ = try client.answer(ControlMethods.Add.self) } == .unavailable)
         #expect(code { try client.call(ControlMethods.Add.self, AddParameters(magnet: "magnet:?x", url: "http://h", save: "/d")) } == .invalidParameters)
     }
 
