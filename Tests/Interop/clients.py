@@ -77,7 +77,8 @@ class Ccbt(Client):
         # A worker that crashed was started again, and the case passed or not: its crash is a failure by itself.
         if Ccbt.crashes is None or not (self.home / 'log').exists(): return
         for found in CRASH.finditer((self.home / 'log').read_text(errors='replace')):
-            if (self.home, found.start()) not in Ccbt.crashes: print(f'FAILED  a worker crashed: {found[0]}', flush=True)
+            if (self.home, found.start()) in Ccbt.crashes: continue
+            print(f'FAILED  a worker crashed: {found[0]}', flush=True)
             Ccbt.crashes.append((self.home, found.start()))
 
     def prepare(self):
@@ -115,7 +116,9 @@ class Ccbt(Client):
 
 @atexit.register
 def fail_by_crashes():
-    if Ccbt.crashes: os._exit(1)
+    if not Ccbt.crashes: return
+    sys.stdout.flush()  # what ends by _exit does not
+    os._exit(1)
 
 
 class Watch:
